@@ -1,0 +1,45 @@
+using System.Runtime.InteropServices;
+
+namespace X86Virt.Engine.Memory;
+
+/// <summary>Zero-filled pages from the host, aligned to a page, committed lazily by the host's own paging.</summary>
+public static unsafe partial class HostMemory
+{
+    private const int ReadWrite = 3;
+    private const int PrivateAnonymousNoReserve = 0x4022;
+    private const uint CommitReserve = 0x3000;
+    private const uint ReleaseAll = 0x8000;
+    private const uint PageReadWrite = 4;
+
+    /// <summary>Allocates <paramref name="size"/> bytes; throws <see cref="InsufficientMemoryException"/> naming the size.</summary>
+    public static byte* Allocate(ulong size)
+    {
+        void* pages = OperatingSystem.IsWindows()
+            ? VirtualAlloc(null, (nuint)size, CommitReserve, PageReadWrite)
+            : Mmap(null, (nuint)size, ReadWrite, PrivateAnonymousNoReserve, -1, 0);
+        if (pages == null || (nint)pages == -1)
+            throw new InsufficientMemoryException($"The host refused {size >> 20} MiB of memory. Give the machine less memory (-Memory).");
+        return (byte*)pages;
+    }
+
+    public static void Free(byte* pages, ulong size)
+    {
+        if (OperatingSystem.IsWindows())
+            VirtualFree(pages, 0, ReleaseAll);
+        else
+            _ = Munmap(pages, (nuint)size);
+    }
+
+    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
+    private static partial void* Mmap(void* address, nuint length, int protection, int flags, int file, nint offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap")]
+    private static partial int Munmap(void* address, nuint length);
+
+    [LibraryImport("kernel32")]
+    private static partial void* VirtualAlloc(void* address, nuint size, uint type, uint protection);
+
+    [LibraryImport("kernel32")]
+    [return: MarshalAs(UnmanagedType.Bool)]
+    private static partial bool VirtualFree(void* address, nuint size, uint type);
+}

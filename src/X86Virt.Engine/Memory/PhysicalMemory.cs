@@ -1,0 +1,287 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace X86Virt.Engine.Memory;
+
+/// <summary>What a guest-physical page is.</summary>
+public enum RegionKind
+{
+    /// <summary>Nothing answers: reads give all ones, writes vanish.</summary>
+    Unmapped,
+    Ram,
+
+    /// <summary>Backed like RAM; guest writes vanish.</summary>
+    Rom,
+    Device,
+}
+
+/// <summary>Why stores to a page of RAM must reach C#.</summary>
+[Flags]
+public enum PageTracking : byte
+{
+    None = 0,
+
+    /// <summary>Code was decoded or translated from the page.</summary>
+    Code = 1,
+
+    /// <summary>The page holds a guest page table that is shadowed.</summary>
+    Trace = 2,
+}
+
+/// <summary>
+/// The guest-physical address space: RAM and ROM in one block of host memory, devices elsewhere. Pages of the block are named by
+/// their index in it, so that aliases of one page (the firmware below 1 MiB and below 4 GiB) share tracking.
+/// </summary>
+public sealed unsafe class PhysicalMemory : IDisposable
+{
+    /// <summary>Room in the block behind RAM for ROMs.</summary>
+    private const ulong RomSpace = 4 << 20;
+
+    private struct Region
+    {
+        public ulong Start;
+        public ulong End;
+        public byte* Host;
+        public RegionKind Kind;
+        public IMmioDevice? Device;
+    }
+
+    private readonly ulong _blockSize;
+    private readonly PageTracking* _tracking;
+    private Region[] _regions = [];
+    private ulong _romUsed;
+    private bool _disposed;
+
+    /// <param name="ramSize">Bytes of RAM, a multiple of 4 KiB.</param>
+    public PhysicalMemory(ulong ramSize)
+    {
+        if (ramSize == 0 || (ramSize & 0xFFF) != 0)
+            throw new ArgumentOutOfRangeException(nameof(ramSize), ramSize, "Memory must be a multiple of 4 KiB, and at least one page.");
+        RamSize = ramSize;
+        _blockSize = ramSize + RomSpace;
+        Block = HostMemory.Allocate(_blockSize);
+        _tracking = (PageTracking*)HostMemory.Allocate(_blockSize >> 12);
+    }
+
+    /// <summary>Host address of the block that holds RAM, then ROMs.</summary>
+    public byte* Block { get; }
+
+    public ulong RamSize { get; }
+
+    /// <summary>Pages in the block.</summary>
+    public int PageCount => (int)(_blockSize >> 12);
+
+    /// <summary>Address lines in use: clears bit 20 while the A20 gate is shut.</summary>
+    public ulong AddressMask { get; private set; } = ~0UL;
+
+    /// <summary>Raised when tracked pages are stored to: page index, offset in the page, length.</summary>
+    public event Action<int, int, int>? TrackedWrite;
+
+    /// <summary>Raised when the map or A20 changes, so that cached translations can go.</summary>
+    public event Action? MapChanged;
+
+    /// <summary>Reads and writes that nothing answered.</summary>
+    public long UnclaimedAccesses { get; private set; }
+
+    public bool A20
+    {
+        get => AddressMask == ~0UL;
+        set
+        {
+            if (value == A20)
+                return;
+            AddressMask = value ? ~0UL : ~(1UL << 20);
+            MapChanged?.Invoke();
+        }
+    }
+
+    /// <summary>Makes RAM from <paramref name="ramOffset"/> on appear at <paramref name="address"/>.</summary>
+    public void MapRam(ulong address, ulong length, ulong ramOffset) => Map(address, length, Block + ramOffset, RegionKind.Ram, null);
+
+    /// <summary>The same RAM, but guest writes vanish (shadowed firmware).</summary>
+    public void MapRamReadOnly(ulong address, ulong length, ulong ramOffset) => Map(address, length, Block + ramOffset, RegionKind.Rom, null);
+
+    /// <summary>Copies <paramref name="image"/> into the block and returns the offset to map it with (<see cref="MapRom"/>).</summary>
+    public ulong AddRom(ReadOnlySpan<byte> image)
+    {
+        ulong offset = RamSize + _romUsed;
+        ulong size = ((ulong)image.Length + 0xFFF) & ~0xFFFUL;
+        if (_romUsed + size > RomSpace)
+            throw new ArgumentException($"ROMs take {(_romUsed + size) >> 10} KiB; at most {RomSpace >> 10} KiB fit.", nameof(image));
+        _romUsed += size;
+        image.CopyTo(new Span<byte>(Block + offset, image.Length));
+        return offset;
+    }
+
+    public void MapRom(ulong address, ulong length, ulong romOffset) => Map(address, length, Block + romOffset, RegionKind.Rom, null);
+
+    public void MapDevice(ulong address, ulong length, IMmioDevice device) => Map(address, length, null, RegionKind.Device, device);
+
+    public void Unmap(ulong address, ulong length) => Map(address, length, null, RegionKind.Unmapped, null);
+
+    private void Map(ulong address, ulong length, byte* host, RegionKind kind, IMmioDevice? device)
+    {
+        if (((address | length) & 0xFFF) != 0 || length == 0)
+            throw new ArgumentException($"Region {address:x}+{length:x} is not made of whole pages.", nameof(address));
+        ulong end = address + length;
+        var regions = new List<Region>();
+        foreach (Region r in _regions)
+        {
+            if (r.End <= address || r.Start >= end)
+            {
+                regions.Add(r);
+                continue;
+            }
+            if (r.Start < address)
+                regions.Add(r with { End = address });
+            if (r.End > end)
+                regions.Add(r with { Start = end, Host = r.Host == null ? null : r.Host + (end - r.Start) });
+        }
+        if (kind != RegionKind.Unmapped)
+            regions.Add(new Region { Start = address, End = end, Host = host, Kind = kind, Device = device });
+        _regions = [.. regions.OrderBy(r => r.Start)];
+        MapChanged?.Invoke();
+    }
+
+    private ref readonly Region Find(ulong address)
+    {
+        Region[] regions = _regions;
+        for (int i = 0; i < regions.Length; i++)
+        {
+            if (address >= regions[i].Start && address < regions[i].End)
+                return ref regions[i];
+        }
+        return ref Unsafe.NullRef<Region>();
+    }
+
+    /// <summary>What answers at <paramref name="address"/>, and for RAM and ROM where it is in host memory.</summary>
+    public RegionKind Lookup(ulong address, out byte* host)
+    {
+        ref readonly Region region = ref Find(address & AddressMask);
+        if (Unsafe.IsNullRef(in region))
+        {
+            host = null;
+            return RegionKind.Unmapped;
+        }
+        host = region.Host == null ? null : region.Host + ((address & AddressMask) - region.Start);
+        return region.Kind;
+    }
+
+    /// <summary>Index in the block of the page that <paramref name="host"/> points into.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int PageIndex(byte* host) => (int)((ulong)(host - Block) >> 12);
+
+    public PageTracking Tracking(int page) => _tracking[page];
+
+    /// <summary>Sets tracking bits; the caller removes write entries for the page from the TLBs.</summary>
+    public void Track(int page, PageTracking why) => _tracking[page] |= why;
+
+    public void Untrack(int page, PageTracking why) => _tracking[page] &= ~why;
+
+    /// <summary>Tells the trackers of a page about a store that has been made to it.</summary>
+    public void NotifyWrite(byte* host, int length)
+    {
+        int page = PageIndex(host);
+        if (_tracking[page] != PageTracking.None)
+            TrackedWrite?.Invoke(page, (int)(host - Block) & 0xFFF, length);
+    }
+
+    /// <summary>A processor's or a device's access of 1 to 8 bytes inside one page, by physical address.</summary>
+    public ulong Read(ulong address, int size)
+    {
+        ref readonly Region region = ref Find(address & AddressMask);
+        if (Unsafe.IsNullRef(in region))
+        {
+            UnclaimedAccesses++;
+            return size == 8 ? ~0UL : (1UL << (size * 8)) - 1;
+        }
+        ulong offset = (address & AddressMask) - region.Start;
+        if (region.Kind == RegionKind.Device)
+            return region.Device!.ReadMemory(offset, size);
+        ulong value = 0;
+        Unsafe.CopyBlockUnaligned(&value, region.Host + offset, (uint)size);
+        return value;
+    }
+
+    public void Write(ulong address, int size, ulong value)
+    {
+        ref readonly Region region = ref Find(address & AddressMask);
+        if (Unsafe.IsNullRef(in region))
+        {
+            UnclaimedAccesses++;
+            return;
+        }
+        ulong offset = (address & AddressMask) - region.Start;
+        if (region.Kind == RegionKind.Device)
+        {
+            region.Device!.WriteMemory(offset, size, value);
+        }
+        else if (region.Kind == RegionKind.Ram)
+        {
+            Unsafe.CopyBlockUnaligned(region.Host + offset, &value, (uint)size);
+            NotifyWrite(region.Host + offset, size);
+        }
+    }
+
+    /// <summary>
+    /// Copies out of guest-physical memory (loaders, DMA, inspection). Devices are never touched: where there is no RAM or ROM
+    /// the bytes read as 0xFF. Returns the number of bytes that came from memory.
+    /// </summary>
+    public int Read(ulong address, Span<byte> destination)
+    {
+        int copied = 0;
+        for (int done = 0; done < destination.Length;)
+        {
+            int chunk = Math.Min(destination.Length - done, 0x1000 - (int)((address + (ulong)done) & 0xFFF));
+            Lookup(address + (ulong)done, out byte* host);
+            if (host == null)
+            {
+                destination.Slice(done, chunk).Fill(0xFF);
+            }
+            else
+            {
+                new Span<byte>(host, chunk).CopyTo(destination[done..]);
+                copied += chunk;
+            }
+            done += chunk;
+        }
+        return copied;
+    }
+
+    /// <summary>Copies into RAM (loaders, DMA, a person's hand); ROM and devices are left alone. Returns the bytes stored.</summary>
+    public int Write(ulong address, ReadOnlySpan<byte> source)
+    {
+        int copied = 0;
+        for (int done = 0; done < source.Length;)
+        {
+            int chunk = Math.Min(source.Length - done, 0x1000 - (int)((address + (ulong)done) & 0xFFF));
+            if (Lookup(address + (ulong)done, out byte* host) == RegionKind.Ram)
+            {
+                source.Slice(done, chunk).CopyTo(new Span<byte>(host, chunk));
+                NotifyWrite(host, chunk);
+                copied += chunk;
+            }
+            done += chunk;
+        }
+        return copied;
+    }
+
+    public T Read<T>(ulong address) where T : unmanaged
+    {
+        T value = default;
+        Read(address, MemoryMarshal.AsBytes(new Span<T>(ref value)));
+        return value;
+    }
+
+    public void Write<T>(ulong address, T value) where T : unmanaged
+        => Write(address, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in value)));
+
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        HostMemory.Free(Block, _blockSize);
+        HostMemory.Free((byte*)_tracking, _blockSize >> 12);
+    }
+}

@@ -1,0 +1,82 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using X86Virt.Engine.Memory;
+
+namespace X86Virt.Engine.Processor;
+
+/// <summary>
+/// One virtual processor: its state and everything that hangs off it. Engines execute it; handlers find it from their state pointer
+/// with <see cref="Of"/> in slow paths.
+/// </summary>
+public sealed unsafe class Cpu : IDisposable
+{
+    private readonly GCHandle _self;
+    private bool _disposed;
+
+    public Cpu(PhysicalMemory memory, IProcessorBus bus, ProcessorModel model)
+    {
+        Memory = memory;
+        Bus = bus;
+        Model = model;
+        State = (CpuState*)NativeMemory.AlignedAlloc(CpuState.SizeInBytes, 4096);
+        _self = GCHandle.Alloc(this);
+        Tlb = new Tlb();
+        Debug = new DebugRegisters(this);
+        memory.MapChanged += Tlb.CloseAll;
+        Reset();
+    }
+
+    public CpuState* State { get; }
+    public PhysicalMemory Memory { get; }
+    public IProcessorBus Bus { get; }
+    public ProcessorModel Model { get; }
+    public Tlb Tlb { get; }
+    public DebugRegisters Debug { get; }
+    public CpuStatistics Statistics { get; } = new();
+
+    public int PhysicalAddressBits => Model.PhysicalAddressBits;
+    public bool HasGigabytePages => Model.HasGigabytePages;
+
+    /// <summary>The processor that owns a state.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Cpu Of(CpuState* s) => Unsafe.As<Cpu>(GCHandle.FromIntPtr(s->Owner).Target!);
+
+    /// <summary>RESET (AMD volume 2, 14.1.3): real mode at F000:FFF0. The retired-instruction counter goes on.</summary>
+    public void Reset()
+    {
+        CpuState* s = State;
+        long deadline = s->Deadline, budget = s->Budget;
+        bool first = s->Owner == 0;
+        NativeMemory.Clear(s, CpuState.SizeInBytes);
+        if (!first)
+        {
+            s->Deadline = deadline;
+            s->Budget = budget;
+        }
+        s->Owner = GCHandle.ToIntPtr(_self);
+        ProcessorReset.Apply(this);
+        Tlb.Flush(keepGlobal: false);
+        ModeChange.Update(this);
+    }
+
+    /// <summary>Asks the engine to return at the next instruction boundary; callable from any thread.</summary>
+    public void RequestAttention(Attention what) => Interlocked.Or(ref Unsafe.As<Attention, uint>(ref State->Attention), (uint)what);
+
+    /// <summary>Moves the retired-instruction count at which the engine returns to the run loop.</summary>
+    public void SetDeadline(long retired)
+    {
+        State->Budget += retired - State->Deadline;
+        State->Deadline = retired;
+    }
+
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        Memory.MapChanged -= Tlb.CloseAll;
+        Tlb.Dispose();
+        _self.Free();
+        NativeMemory.AlignedFree(State);
+    }
+}

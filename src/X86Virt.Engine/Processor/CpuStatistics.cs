@@ -1,0 +1,28 @@
+namespace X86Virt.Engine.Processor;
+
+/// <summary>Events counted where they happen; plain fields, read through a snapshot.</summary>
+public sealed class CpuStatistics
+{
+    public long DeviceAccesses;
+    public long PortReads;
+    public long PortWrites;
+    public long MsrReads;
+    public long MsrWrites;
+    public long ControlRegisterReads;
+    public long ControlRegisterWrites;
+    public long DebugRegisterAccesses;
+    public long Cpuids;
+    public long Halts;
+    public long Interrupts;
+    public long SoftwareInterrupts;
+    public long Nmis;
+    public long TimeStampReads;
+    public long PageInvalidations;
+    public long Syscalls;
+
+    /// <summary>Exceptions delivered, by vector.</summary>
+    public readonly long[] Exceptions = new long[32];
+
+    /// <summary>Port accesses by port number.</summary>
+    public readonly long[] Ports = new long[0x10000];
+}

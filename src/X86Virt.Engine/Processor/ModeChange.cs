@@ -1,0 +1,59 @@
+namespace X86Virt.Engine.Processor;
+
+/// <summary>
+/// Derives what decoding and address generation depend on from the architectural state. Called after any change of CPL, CR0, CR4,
+/// EFER, RFLAGS.AC, RFLAGS.VM or a segment register.
+/// </summary>
+public static unsafe class ModeChange
+{
+    public static void Update(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        SegmentRegister* cs = CpuState.Seg(s, Segment.Cs);
+        CodeMode mode;
+        if (s->LongMode && cs->Long)
+        {
+            mode = CodeMode.Code64 | CodeMode.Flat;
+            s->StackMask = ~0UL;
+            for (int i = 0; i < 4; i++)
+                s->AddressBase[i] = 0;
+        }
+        else
+        {
+            mode = cs->Big ? CodeMode.Code32 : CodeMode.Code16;
+            bool big = CpuState.Seg(s, Segment.Ss)->Big;
+            s->StackMask = big ? 0xFFFF_FFFF : 0xFFFF;
+            if (big)
+                mode |= CodeMode.Stack32;
+            bool flat = s->ProtectedMode && !s->Virtual8086;
+            for (int i = 0; i < 4; i++)
+            {
+                SegmentRegister* r = CpuState.Seg(s, (Segment)i);
+                s->AddressBase[i] = r->Base;
+                flat &= i == (int)Segment.Cs ? r->Base == 0 && r->Limit == uint.MaxValue : IsFlatData(r);
+            }
+            if (flat)
+                mode |= CodeMode.Flat;
+        }
+        s->AddressBase[(int)Segment.Fs] = CpuState.Seg(s, Segment.Fs)->Base;
+        s->AddressBase[(int)Segment.Gs] = CpuState.Seg(s, Segment.Gs)->Base;
+        s->Mode = mode;
+        UpdateAccessMode(cpu);
+    }
+
+    /// <summary>The part of <see cref="Update"/> that CPL, CR0.AM, CR4.SMAP and RFLAGS.AC decide.</summary>
+    public static void UpdateAccessMode(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        bool ac = (s->SystemFlags & Flags.Ac) != 0;
+        s->AccessMode = s->Cpl == 3
+            ? ac && (s->Cr0 & Cr0.Am) != 0 ? AccessMode.UserAligned : AccessMode.User
+            : (s->Cr4 & Cr4.Smap) != 0 && !ac ? AccessMode.SupervisorSmap : AccessMode.Supervisor;
+        s->Tlb = cpu.Tlb.Of(s->AccessMode);
+    }
+
+    private static bool IsFlatData(SegmentRegister* r)
+        => r->Base == 0 && r->Limit == uint.MaxValue
+            && (r->Attributes & (SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.Code | SegmentAttributes.ExpandDown | SegmentAttributes.Writable))
+                == (SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.Writable);
+}

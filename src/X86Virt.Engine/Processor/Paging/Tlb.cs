@@ -1,0 +1,236 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace X86Virt.Engine.Processor;
+
+/// <summary>
+/// The fast half of a TLB entry. A tag is the linear page address if an access of that kind may go straight to host memory at
+/// linear + <see cref="Addend"/>, and <see cref="NoMatch"/> otherwise (devices, tracked pages, pages with data breakpoints).
+/// </summary>
+[StructLayout(LayoutKind.Sequential, Size = 32)]
+public struct TlbEntry
+{
+    /// <summary>No page address has low bits set.</summary>
+    public const ulong NoMatch = ulong.MaxValue;
+
+    public ulong ReadTag;
+    public ulong WriteTag;
+    public ulong FetchTag;
+    public nint Addend;
+}
+
+/// <summary>The slow half: the translation as the walk found it, kept until flushed, whatever became of the page tables.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 24)]
+public struct TlbTranslation
+{
+    public ulong LinearPage;
+    public ulong PhysicalPage;
+    public PagePermissions Permissions;
+}
+
+/// <summary>What a page walk allows in one access mode.</summary>
+[Flags]
+public enum PagePermissions : byte
+{
+    None = 0,
+    Read = 1,
+    Write = 2,
+    Fetch = 4,
+
+    /// <summary>The D bit is set: writes need no walk.</summary>
+    Dirty = 8,
+    Global = 16,
+
+    /// <summary>Part of a page larger than 4 KiB, which INVLPG drops as a whole.</summary>
+    Large = 32,
+}
+
+/// <summary>
+/// The processor's TLBs, one for each <see cref="AccessMode"/>. Architecturally lazy: a translation stays until INVLPG, a CR3 write
+/// or another flush, even if the guest has changed its page tables. Flushing costs what was filled, not the size.
+/// </summary>
+public sealed unsafe class Tlb : IDisposable
+{
+    public const int Entries = 1024;
+    public const ulong IndexMask = Entries - 1;
+    private const int Modes = 4;
+    private const int Total = Entries * Modes;
+
+    private readonly TlbEntry* _entries;
+    private readonly TlbTranslation* _translations;
+
+    // Slots filled since the last flush, so that a flush touches only those; Total at most, each once.
+    private readonly ushort* _filled;
+    private readonly bool* _isFilled;
+    private int _filledCount;
+
+    // Linear range that covers every large page filled since the last full flush.
+    private ulong _largeFirst = ulong.MaxValue;
+    private ulong _largeLast;
+    private bool _disposed;
+
+    public Tlb()
+    {
+        _entries = (TlbEntry*)NativeMemory.AlignedAlloc(Total * (nuint)sizeof(TlbEntry), 64);
+        _translations = (TlbTranslation*)NativeMemory.AlignedAlloc(Total * (nuint)sizeof(TlbTranslation), 64);
+        _filled = (ushort*)NativeMemory.Alloc(Total * sizeof(ushort));
+        _isFilled = (bool*)NativeMemory.AllocZeroed(Total);
+        for (int i = 0; i < Total; i++)
+            Clear(i);
+    }
+
+    public long Fills { get; private set; }
+    public long Flushes { get; private set; }
+
+    public TlbEntry* Of(AccessMode mode) => _entries + (int)mode * Entries;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Slot(AccessMode mode, ulong linear) => (int)mode * Entries + (int)((linear >> 12) & IndexMask);
+
+    /// <summary>The translation of the page of <paramref name="linear"/> in a mode, or null.</summary>
+    public TlbTranslation* Find(AccessMode mode, ulong linear)
+    {
+        TlbTranslation* t = _translations + Slot(mode, linear);
+        return t->LinearPage == (linear & ~0xFFFUL) ? t : null;
+    }
+
+    /// <summary>Keeps a translation; <see cref="Open"/> decides afterwards which accesses may go straight to memory.</summary>
+    public TlbTranslation* Fill(AccessMode mode, ulong linear, ulong physical, PagePermissions permissions)
+    {
+        int slot = Slot(mode, linear);
+        if (!_isFilled[slot])
+        {
+            _isFilled[slot] = true;
+            _filled[_filledCount++] = (ushort)slot;
+        }
+        Fills++;
+        if ((permissions & PagePermissions.Large) != 0)
+        {
+            _largeFirst = Math.Min(_largeFirst, linear & ~0x3FFF_FFFFUL);
+            _largeLast = Math.Max(_largeLast, linear | 0x3FFF_FFFFUL);
+        }
+        TlbTranslation* t = _translations + slot;
+        t->LinearPage = linear & ~0xFFFUL;
+        t->PhysicalPage = physical & ~0xFFFUL;
+        t->Permissions = permissions;
+        ClearFast(slot);
+        return t;
+    }
+
+    /// <summary>Lets the accesses in <paramref name="fast"/> go straight to <paramref name="hostPage"/>.</summary>
+    public void Open(AccessMode mode, ulong linear, byte* hostPage, PagePermissions fast)
+    {
+        TlbEntry* e = _entries + Slot(mode, linear);
+        ulong page = linear & ~0xFFFUL;
+        e->Addend = (nint)hostPage - (nint)page;
+        e->ReadTag = (fast & PagePermissions.Read) != 0 ? page : TlbEntry.NoMatch;
+        e->WriteTag = (fast & PagePermissions.Write) != 0 ? page : TlbEntry.NoMatch;
+        e->FetchTag = (fast & PagePermissions.Fetch) != 0 ? page : TlbEntry.NoMatch;
+    }
+
+    /// <summary>Makes stores to a page of host memory take the slow path from now on (it became code or a traced table).</summary>
+    public void CloseWrites(byte* hostPage)
+    {
+        for (int i = 0; i < _filledCount; i++)
+        {
+            TlbEntry* e = _entries + _filled[i];
+            if (e->WriteTag != TlbEntry.NoMatch && (byte*)((nint)e->WriteTag + e->Addend) == hostPage)
+                e->WriteTag = TlbEntry.NoMatch;
+        }
+    }
+
+    /// <summary>Drops every translation, or all but global ones.</summary>
+    public void Flush(bool keepGlobal)
+    {
+        Flushes++;
+        int kept = 0;
+        for (int i = 0; i < _filledCount; i++)
+        {
+            int slot = _filled[i];
+            if (keepGlobal && (_translations[slot].Permissions & PagePermissions.Global) != 0)
+            {
+                _filled[kept++] = (ushort)slot;
+                continue;
+            }
+            _isFilled[slot] = false;
+            Clear(slot);
+        }
+        _filledCount = kept;
+        if (kept == 0)
+        {
+            _largeFirst = ulong.MaxValue;
+            _largeLast = 0;
+        }
+    }
+
+    /// <summary>Keeps the translations but sends every access through the slow path once (the physical map or tracking changed).</summary>
+    public void CloseAll()
+    {
+        for (int i = 0; i < _filledCount; i++)
+            ClearFast(_filled[i]);
+    }
+
+    /// <summary>INVLPG: drops the page of <paramref name="linear"/> in every mode, global or not, and all of it if it is large.</summary>
+    public void FlushPage(ulong linear)
+    {
+        if (linear >= _largeFirst && linear <= _largeLast && IsLarge(linear))
+        {
+            FlushLarge(linear);
+            return;
+        }
+        ulong page = linear & ~0xFFFUL;
+        for (int mode = 0; mode < Modes; mode++)
+        {
+            int slot = Slot((AccessMode)mode, linear);
+            if (_translations[slot].LinearPage == page)
+                Clear(slot);
+        }
+    }
+
+    // Whether the page is large is not known once its piece was evicted; then it must be taken for large.
+    private bool IsLarge(ulong linear)
+    {
+        for (int mode = 0; mode < Modes; mode++)
+        {
+            TlbTranslation* t = Find((AccessMode)mode, linear);
+            if (t != null && (t->Permissions & PagePermissions.Large) == 0)
+                return false;
+        }
+        return true;
+    }
+
+    private void FlushLarge(ulong linear)
+    {
+        ulong first = linear & ~0x3FFF_FFFFUL;
+        for (int i = 0; i < _filledCount; i++)
+        {
+            TlbTranslation* t = _translations + _filled[i];
+            if (t->LinearPage - first <= 0x3FFF_FFFF)
+                Clear(_filled[i]);
+        }
+    }
+
+    private void Clear(int slot)
+    {
+        _translations[slot].LinearPage = TlbEntry.NoMatch;
+        _translations[slot].Permissions = PagePermissions.None;
+        ClearFast(slot);
+    }
+
+    private void ClearFast(int slot)
+    {
+        TlbEntry* e = _entries + slot;
+        e->ReadTag = e->WriteTag = e->FetchTag = TlbEntry.NoMatch;
+    }
+
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        NativeMemory.AlignedFree(_entries);
+        NativeMemory.AlignedFree(_translations);
+        NativeMemory.Free(_filled);
+        NativeMemory.Free(_isFilled);
+    }
+}

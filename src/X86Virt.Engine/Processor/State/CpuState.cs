@@ -1,0 +1,216 @@
+using System.Runtime.InteropServices;
+
+namespace X86Virt.Engine.Processor;
+
+/// <summary>
+/// All architectural state of one virtual processor: one unmanaged struct at a fixed address, shared by every handler and by
+/// translated code. Offsets below 256 are what a decoded operand or an 8-bit displacement can name; keep the hot fields there.
+/// </summary>
+[StructLayout(LayoutKind.Explicit, Size = SizeInBytes)]
+public unsafe struct CpuState
+{
+    public const int SizeInBytes = 0x1000;
+
+    /// <summary>Offset of a register that always reads 0: an absent base or index.</summary>
+    public const int ZeroOffset = 0x80;
+
+    /// <summary>Offset of <see cref="BlockRip"/>, the base of RIP-relative operands.</summary>
+    public const int BlockRipOffset = 0x88;
+
+    [FieldOffset(0x00)] public fixed ulong Gpr[16];
+    [FieldOffset(0x00)] public ulong Rax;
+    [FieldOffset(0x08)] public ulong Rcx;
+    [FieldOffset(0x10)] public ulong Rdx;
+    [FieldOffset(0x18)] public ulong Rbx;
+    [FieldOffset(0x20)] public ulong Rsp;
+    [FieldOffset(0x28)] public ulong Rbp;
+    [FieldOffset(0x30)] public ulong Rsi;
+    [FieldOffset(0x38)] public ulong Rdi;
+    [FieldOffset(ZeroOffset)] public ulong Zero;
+
+    /// <summary>RIP of the first instruction of the block being executed.</summary>
+    [FieldOffset(BlockRipOffset)] public ulong BlockRip;
+
+    /// <summary>Offset in CS of the next instruction; exact at block boundaries (see <see cref="Op"/> for inside a block).</summary>
+    [FieldOffset(0x90)] public ulong Rip;
+
+    /// <summary>CF, PF, AF, ZF, SF, OF in the layout that LAHF and SETO AL leave in AX (see <see cref="Flags"/>).</summary>
+    [FieldOffset(0x98)] public uint StatusFlags;
+
+    /// <summary>All other bits of RFLAGS in their places, bit 1 set, the status bits clear.</summary>
+    [FieldOffset(0x9C)] public uint SystemFlags;
+
+    /// <summary>The TLB of the access mode in force (<see cref="AccessMode"/>).</summary>
+    [FieldOffset(0xA0)] public TlbEntry* Tlb;
+
+    /// <summary>Instructions that may still retire before <see cref="Deadline"/>; a block deducts all of its own on entry.</summary>
+    [FieldOffset(0xA8)] public long Budget;
+
+    /// <summary>The value of the retired-instruction counter at which the run loop wants control back.</summary>
+    [FieldOffset(0xB0)] public long Deadline;
+
+    /// <summary>Why the dispatch loop must look up before the next block; 0 almost always.</summary>
+    [FieldOffset(0xB8)] public Attention Attention;
+
+    /// <summary>What decoding depends on: part of the key of every decoded or translated block.</summary>
+    [FieldOffset(0xBC)] public CodeMode Mode;
+
+    /// <summary>Segment bases as address generation adds them: 0 for ES, CS, SS, DS in 64-bit mode.</summary>
+    [FieldOffset(0xC0)] public fixed ulong AddressBase[6];
+
+    [FieldOffset(0xF0)] public byte Cpl;
+    [FieldOffset(0xF1)] public AccessMode AccessMode;
+    [FieldOffset(0xF2)] public bool Halted;
+
+    /// <summary>Interrupts are held off for one instruction (STI, MOV SS, POP SS).</summary>
+    [FieldOffset(0xF3)] public InterruptShadow Shadow;
+
+    /// <summary>NMIs are blocked until the next IRET.</summary>
+    [FieldOffset(0xF4)] public bool NmiBlocked;
+    [FieldOffset(0xF5)] public bool NmiPending;
+
+    /// <summary>16-bit, 32-bit or 64-bit stack pointer arithmetic: RSP is masked with this.</summary>
+    [FieldOffset(0xF8)] public ulong StackMask;
+
+    [FieldOffset(0x100)] public ulong Cr0;
+    [FieldOffset(0x108)] public ulong Cr2;
+    [FieldOffset(0x110)] public ulong Cr3;
+    [FieldOffset(0x118)] public ulong Cr4;
+    [FieldOffset(0x120)] public ulong Efer;
+    [FieldOffset(0x128)] public ulong Xcr0;
+    [FieldOffset(0x130)] public fixed ulong Dr[8];
+    [FieldOffset(0x170)] public DescriptorTableRegister Gdtr;
+    [FieldOffset(0x180)] public DescriptorTableRegister Idtr;
+
+    /// <summary>ES, CS, SS, DS, FS, GS, LDTR, TR: index with <see cref="Segment"/> through <see cref="Seg"/>.</summary>
+    [FieldOffset(0x190)] private fixed byte _segments[8 * 16];
+
+    [FieldOffset(0x210)] public ulong Star;
+    [FieldOffset(0x218)] public ulong LStar;
+    [FieldOffset(0x220)] public ulong CStar;
+    [FieldOffset(0x228)] public ulong SfMask;
+    [FieldOffset(0x230)] public ulong KernelGsBase;
+    [FieldOffset(0x238)] public ulong TscAux;
+    [FieldOffset(0x240)] public ulong SysenterCs;
+    [FieldOffset(0x248)] public ulong SysenterEsp;
+    [FieldOffset(0x250)] public ulong SysenterEip;
+    [FieldOffset(0x258)] public ulong Pat;
+
+    /// <summary>Added to the platform's time-stamp counter (WRMSR TSC, TSC_ADJUST).</summary>
+    [FieldOffset(0x260)] public ulong TscOffset;
+
+    /// <summary>The exception that a handler raised and the dispatch loop has still to deliver.</summary>
+    [FieldOffset(0x268)] public PendingException Exception;
+
+    /// <summary>A handle to the <see cref="Cpu"/> that owns this state (slow paths only).</summary>
+    [FieldOffset(0x280)] public nint Owner;
+
+    /// <summary>The entry whose handler was replaced to leave its block early, and what stood there.</summary>
+    [FieldOffset(0x288)] public Op* PatchedOp;
+    [FieldOffset(0x290)] public void* PatchedHandler;
+
+    /// <summary>Where a read-modify-write that cannot go straight to memory keeps its operand (see <see cref="LinearMemory"/>).</summary>
+    [FieldOffset(0x298)] public ulong ModifyAddress;
+    [FieldOffset(0x2A0)] public fixed byte ModifyBuffer[16];
+
+    [FieldOffset(0x2C0)] public uint Mxcsr;
+
+    /// <summary>An FXSAVE image: the x87/MMX part is the guest's; the XMM part is scratch (vectors live in <see cref="Vectors"/>).</summary>
+    [FieldOffset(0x300)] public fixed byte Fx[512];
+
+    /// <summary>YMM0 to YMM15, 32 bytes each; XMM registers are their low halves.</summary>
+    [FieldOffset(0x500)] public fixed byte Vectors[16 * 32];
+
+    /// <summary>16 to 32 bytes of scratch for operands of instructions that the host executes.</summary>
+    [FieldOffset(0x700)] public fixed byte Operand[64];
+
+    /// <summary>The segment register <paramref name="segment"/>; the state must be pinned, as it always is.</summary>
+    public static SegmentRegister* Seg(CpuState* s, Segment segment) => (SegmentRegister*)s->_segments + (int)segment;
+
+    /// <summary>Instructions retired since reset, exact at instruction boundaries.</summary>
+    public readonly long Retired => Deadline - Budget;
+
+    public readonly bool ProtectedMode => (Cr0 & 1) != 0;
+    public readonly bool LongMode => (Efer & 0x400) != 0;
+    public readonly bool Code64 => (Mode & CodeMode.SizeMask) == CodeMode.Code64;
+    public readonly bool Virtual8086 => (SystemFlags & (1u << 17)) != 0;
+    public readonly int Iopl => (int)(SystemFlags >> 12) & 3;
+}
+
+/// <summary>What the dispatch loop must see to between two blocks.</summary>
+[Flags]
+public enum Attention : uint
+{
+    None = 0,
+
+    /// <summary><see cref="CpuState.Exception"/> waits to be delivered.</summary>
+    Exception = 1 << 0,
+
+    /// <summary>An interrupt controller, an NMI or IF changed: look whether an interrupt is due.</summary>
+    Interrupt = 1 << 1,
+
+    /// <summary>The run loop or another thread wants the engine to return.</summary>
+    Stop = 1 << 2,
+
+    /// <summary><see cref="CpuState.PatchedOp"/> is to be restored.</summary>
+    Patched = 1 << 3,
+
+    /// <summary>TF, an execution breakpoint or an interrupt shadow: one instruction at a time.</summary>
+    Step = 1 << 4,
+
+    /// <summary>The processor is halted.</summary>
+    Halt = 1 << 5,
+
+    /// <summary>A debugger's breakpoint is set: compare RIP at every instruction.</summary>
+    Breakpoints = 1 << 6,
+}
+
+/// <summary>What the meaning of code bytes depends on.</summary>
+[Flags]
+public enum CodeMode : uint
+{
+    Code16 = 0,
+    Code32 = 1,
+    Code64 = 2,
+    SizeMask = 3,
+
+    /// <summary>Memory operands through ES, CS, SS, DS need no base, limit or type check (set in 64-bit mode too).</summary>
+    Flat = 1 << 2,
+
+    /// <summary>The stack pointer is 32 bits wide (16 where clear); ignored in 64-bit mode.</summary>
+    Stack32 = 1 << 3,
+}
+
+/// <summary>Which permissions data accesses are checked with; each has a TLB of its own.</summary>
+public enum AccessMode : byte
+{
+    Supervisor,
+
+    /// <summary>Supervisor with SMAP in force: user pages fault.</summary>
+    SupervisorSmap,
+    User,
+
+    /// <summary>User accesses that must be looked at one by one (alignment check on): its TLB never matches.</summary>
+    UserAligned,
+}
+
+public enum InterruptShadow : byte
+{
+    None,
+    Sti,
+
+    /// <summary>MOV SS and POP SS also hold off debug traps.</summary>
+    MovSs,
+}
+
+[StructLayout(LayoutKind.Sequential, Size = 24)]
+public struct PendingException
+{
+    public ulong Address;
+    public uint ErrorCode;
+    public Vector Vector;
+    public bool HasErrorCode;
+
+    /// <summary>Raised by INT n, INT3, INTO, INT1: gate DPL is checked, RIP is past the instruction.</summary>
+    public bool Software;
+}
