@@ -19,10 +19,11 @@ public sealed unsafe class Cpu : IDisposable
         Bus = bus;
         Model = model;
         State = (CpuState*)NativeMemory.AlignedAlloc(CpuState.SizeInBytes, 4096);
+        NativeMemory.Clear(State, CpuState.SizeInBytes);
         _self = GCHandle.Alloc(this);
         Tlb = new Tlb();
         Debug = new DebugRegisters(this);
-        memory.MapChanged += Tlb.CloseAll;
+        memory.MapChanged += OnMapChanged;
         Reset();
     }
 
@@ -33,6 +34,9 @@ public sealed unsafe class Cpu : IDisposable
     public Tlb Tlb { get; }
     public DebugRegisters Debug { get; }
     public CpuStatistics Statistics { get; } = new();
+
+    /// <summary>Binds instructions to handlers.</summary>
+    internal HandlerTable Handlers { get; } = new();
 
     public int PhysicalAddressBits => Model.PhysicalAddressBits;
     public bool HasGigabytePages => Model.HasGigabytePages;
@@ -46,16 +50,18 @@ public sealed unsafe class Cpu : IDisposable
     {
         CpuState* s = State;
         long deadline = s->Deadline, budget = s->Budget;
+        ulong lookupKey = s->LookupKey;
         bool first = s->Owner == 0;
         NativeMemory.Clear(s, CpuState.SizeInBytes);
         if (!first)
         {
             s->Deadline = deadline;
             s->Budget = budget;
+            s->LookupKey = lookupKey;
         }
         s->Owner = GCHandle.ToIntPtr(_self);
         ProcessorReset.Apply(this);
-        Tlb.Flush(keepGlobal: false);
+        FlushTlb(keepGlobal: false);
         ModeChange.Update(this);
     }
 
@@ -69,12 +75,35 @@ public sealed unsafe class Cpu : IDisposable
         State->Deadline = retired;
     }
 
+    /// <summary>Drops translations (CR3, CR4, EFER and the like), all or all but global ones.</summary>
+    public void FlushTlb(bool keepGlobal)
+    {
+        Tlb.Flush(keepGlobal);
+        InvalidateLookups();
+    }
+
+    /// <summary>INVLPG.</summary>
+    public void FlushTlbPage(ulong linear)
+    {
+        Tlb.FlushPage(linear);
+        InvalidateLookups();
+    }
+
+    /// <summary>Makes engines look code up anew: what a linear address leads to may have changed.</summary>
+    internal void InvalidateLookups() => State->LookupKey += 1 << ModeChange.KeyBits;
+
+    private void OnMapChanged()
+    {
+        Tlb.CloseAll();
+        InvalidateLookups();
+    }
+
     public void Dispose()
     {
         if (_disposed)
             return;
         _disposed = true;
-        Memory.MapChanged -= Tlb.CloseAll;
+        Memory.MapChanged -= OnMapChanged;
         Tlb.Dispose();
         _self.Free();
         NativeMemory.AlignedFree(State);

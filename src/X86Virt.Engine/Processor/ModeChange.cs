@@ -6,6 +6,11 @@ namespace X86Virt.Engine.Processor;
 /// </summary>
 public static unsafe class ModeChange
 {
+    /// <summary>Bits of <see cref="CpuState.LookupKey"/> below the generation.</summary>
+    internal const int KeyBits = 8;
+
+    private const ulong UserKey = 1 << 7;
+
     public static void Update(Cpu cpu)
     {
         CpuState* s = cpu.State;
@@ -50,6 +55,7 @@ public static unsafe class ModeChange
             ? ac && (s->Cr0 & Cr0.Am) != 0 ? AccessMode.UserAligned : AccessMode.User
             : (s->Cr4 & Cr4.Smap) != 0 && !ac ? AccessMode.SupervisorSmap : AccessMode.Supervisor;
         s->Tlb = cpu.Tlb.Of(s->AccessMode);
+        s->LookupKey = (s->LookupKey & ~((1UL << KeyBits) - 1)) | (ulong)s->Mode | (s->Cpl == 3 ? UserKey : 0);
     }
 
     private static bool IsFlatData(SegmentRegister* r)

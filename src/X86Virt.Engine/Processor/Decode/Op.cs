@@ -67,12 +67,6 @@ public enum OpFlags : byte
     Rep = 8,
     Repne = 16,
     Lock = 32,
-
-    /// <summary>The operand-size prefix or mode gives 16-bit operands (for handlers that serve several sizes).</summary>
-    Operand16 = 64,
-
-    /// <summary>REX.W, or 64-bit operands by default.</summary>
-    Operand64 = 128,
 }
 
 /// <summary>Header of a run of entries that are executed one after the other; the entries follow it in memory.</summary>
@@ -98,6 +92,9 @@ public unsafe struct Block
     /// <summary>Page index where the block's last instruction ends if that is another page; -1 otherwise.</summary>
     public int SecondPage;
     public bool Valid;
+
+    /// <summary>Next block that ends in <see cref="SecondPage"/> and starts elsewhere.</summary>
+    public Block* NextInSecondPage;
 
     public static Op* Ops(Block* block) => (Op*)(block + 1);
 }

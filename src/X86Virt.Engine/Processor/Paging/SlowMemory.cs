@@ -82,7 +82,7 @@ internal static unsafe class SlowMemory
             {
                 // The entry that faulted goes, as hardware drops it: the guest's handler need not flush after mending the tables.
                 if (t != null)
-                    cpu.Tlb.FlushPage(linear);
+                    cpu.FlushTlbPage(linear);
                 Fault.Page(cpu.State, op, linear, fault);
                 return false;
             }

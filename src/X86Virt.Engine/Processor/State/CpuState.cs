@@ -72,6 +72,12 @@ public unsafe struct CpuState
     /// <summary>16-bit, 32-bit or 64-bit stack pointer arithmetic: RSP is masked with this.</summary>
     [FieldOffset(0xF8)] public ulong StackMask;
 
+    /// <summary>
+    /// Goes into the key of every lookup by linear address: mode and user bit below, above them a generation that a flush of the TLB,
+    /// a change of the physical map or an invalidation advances.
+    /// </summary>
+    [FieldOffset(0x2B0)] public ulong LookupKey;
+
     [FieldOffset(0x100)] public ulong Cr0;
     [FieldOffset(0x108)] public ulong Cr2;
     [FieldOffset(0x110)] public ulong Cr3;

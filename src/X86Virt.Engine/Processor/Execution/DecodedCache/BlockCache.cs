@@ -1,0 +1,231 @@
+using System.Runtime.InteropServices;
+using X86Virt.Engine.Memory;
+
+namespace X86Virt.Engine.Processor;
+
+/// <summary>
+/// Decoded blocks, found by host page, offset and mode. Knows which bytes of a page hold decoded code, so that a store next to code costs
+/// little and a store into code drops just the blocks it hits.
+/// </summary>
+internal sealed unsafe class BlockCache : IDisposable
+{
+    private const int Buckets = 1 << 15;
+    private const nuint ArenaSize = 16 << 20;
+    private const int GranuleShift = 6;
+
+    private readonly Cpu _cpu;
+    private readonly PhysicalMemory _memory;
+    private readonly byte* _arena;
+    private readonly Block** _buckets;
+
+    // For each page of the block of host memory: its blocks, and a bit for each 64 bytes that hold code.
+    private readonly Block** _pages;
+    private readonly ulong* _granules;
+    private nuint _used;
+    private bool _disposed;
+
+    public BlockCache(Cpu cpu)
+    {
+        _cpu = cpu;
+        _memory = cpu.Memory;
+        _arena = HostMemory.Allocate(ArenaSize);
+        _buckets = (Block**)HostMemory.Allocate(Buckets * (ulong)sizeof(Block*));
+        _pages = (Block**)HostMemory.Allocate((ulong)_memory.PageCount * (ulong)sizeof(Block*));
+        _granules = (ulong*)HostMemory.Allocate((ulong)_memory.PageCount * sizeof(ulong));
+        _memory.TrackedWrite += OnTrackedWrite;
+    }
+
+    public long Decoded { get; private set; }
+    public long Invalidated { get; private set; }
+    public long Flushes { get; private set; }
+
+    private static int Bucket(ulong start, CodeMode mode) => (int)(((start ^ (start >> 15)) * 3 + (uint)mode * 0x9E3) & (Buckets - 1));
+
+    public Block* Find(ulong start, CodeMode mode, int secondPage)
+    {
+        for (Block* b = _buckets[Bucket(start, mode)]; b != null; b = b->NextInBucket)
+        {
+            if (b->Start == start && b->Mode == mode && (b->SecondPage < 0 || b->SecondPage == secondPage))
+                return b;
+        }
+        return null;
+    }
+
+    /// <summary>Whether a block at this address needs to know the page behind it to be told from others.</summary>
+    public bool HasCrossing(ulong start, CodeMode mode)
+    {
+        for (Block* b = _buckets[Bucket(start, mode)]; b != null; b = b->NextInBucket)
+        {
+            if (b->Start == start && b->Mode == mode && b->SecondPage >= 0)
+                return true;
+        }
+        return false;
+    }
+
+    /// <summary>Room for a block of so many instructions and its terminator; the caller fills it and calls <see cref="Add"/>.</summary>
+    public Block* Reserve(int instructions)
+    {
+        nuint size = (nuint)(sizeof(Block) + (instructions + 1) * sizeof(Op));
+        if (_used + size > ArenaSize)
+            Flush();
+        return (Block*)(_arena + _used);
+    }
+
+    public void Add(Block* block)
+    {
+        _used += ((nuint)(sizeof(Block) + (block->Count + 1) * sizeof(Op)) + 63) & ~(nuint)63;
+        Decoded++;
+        Block** bucket = &_buckets[Bucket(block->Start, block->Mode)];
+        block->NextInBucket = *bucket;
+        *bucket = block;
+        int page = (int)(block->Start >> 12);
+        block->NextInPage = _pages[page];
+        _pages[page] = block;
+        Mark(page, block);
+        if (block->SecondPage >= 0 && block->SecondPage != page)
+        {
+            // Chained under the second page by its own link, so that a store there finds it.
+            block->NextInSecondPage = _pages[block->SecondPage];
+            _pages[block->SecondPage] = block;
+            Mark(block->SecondPage, block);
+        }
+    }
+
+    private void Mark(int page, Block* block)
+    {
+        _granules[page] |= Granules(page, block);
+        if ((_memory.Tracking(page) & PageTracking.Code) == 0)
+        {
+            _memory.Track(page, PageTracking.Code);
+            _cpu.Tlb.CloseWrites(_memory.Block + ((ulong)page << 12));
+        }
+    }
+
+    /// <summary>The granules of a page that a block covers.</summary>
+    private static ulong Granules(int page, Block* block)
+    {
+        int first = (int)(block->Start & 0xFFF);
+        int last = first + block->Bytes - 1;
+        if (page != (int)(block->Start >> 12))
+            (first, last) = (0, last - 0x1000);
+        return Range(first, Math.Min(last, 0xFFF));
+    }
+
+    private static ulong Range(int first, int last)
+    {
+        int low = first >> GranuleShift, high = last >> GranuleShift;
+        return (~0UL >> (63 - (high - low))) << low;
+    }
+
+    private static Block** LinkIn(Block* block, int page)
+        => (int)(block->Start >> 12) == page ? &block->NextInPage : &block->NextInSecondPage;
+
+    private void OnTrackedWrite(int page, int offset, int length)
+    {
+        ulong touched = Range(offset, Math.Min(offset + length - 1, 0xFFF));
+        if ((_granules[page] & touched) == 0)
+            return;
+        ulong remaining = 0;
+        Block** link = &_pages[page];
+        while (*link != null)
+        {
+            Block* block = *link;
+            ulong granules = Granules(page, block);
+            if (Overlaps(block, page, offset, length))
+            {
+                *link = *LinkIn(block, page);
+                Invalidate(block, page);
+            }
+            else
+            {
+                remaining |= granules;
+                link = LinkIn(block, page);
+            }
+        }
+        _granules[page] = remaining;
+        if (_pages[page] == null)
+            _memory.Untrack(page, PageTracking.Code);
+        _cpu.InvalidateLookups();
+    }
+
+    private static bool Overlaps(Block* block, int page, int offset, int length)
+    {
+        ulong at = ((ulong)page << 12) + (ulong)offset;
+        if (page == (int)(block->Start >> 12))
+            return at < block->Start + block->Bytes && block->Start < at + (ulong)length;
+        int tail = (int)(block->Start & 0xFFF) + block->Bytes - 0x1000;
+        return offset < tail;
+    }
+
+    /// <summary>
+    /// Takes a block out of every list but that of <paramref name="page"/> and makes each of its entries leave: it may be the one
+    /// that is being executed. Its room is used again only after a flush, between blocks.
+    /// </summary>
+    private void Invalidate(Block* block, int page)
+    {
+        Invalidated++;
+        block->Valid = false;
+        Unlink(&_buckets[Bucket(block->Start, block->Mode)], block);
+        int first = (int)(block->Start >> 12);
+        int other = first == page ? block->SecondPage : first;
+        if (other >= 0 && other != page)
+            UnlinkFromPage(other, block);
+        Op* ops = Block.Ops(block);
+        for (int i = 0; i < block->Count; i++)
+            ops[i].Handler = &Control.Leave;
+    }
+
+    private static void Unlink(Block** link, Block* block)
+    {
+        while (*link != block)
+            link = &(*link)->NextInBucket;
+        *link = block->NextInBucket;
+    }
+
+    private void UnlinkFromPage(int page, Block* block)
+    {
+        Block** link = &_pages[page];
+        while (*link != block)
+            link = LinkIn(*link, page);
+        *link = *LinkIn(block, page);
+    }
+
+    /// <summary>Forgets every block. Only between blocks.</summary>
+    public void Flush()
+    {
+        Flushes++;
+        for (int i = 0; i < Buckets; i++)
+        {
+            for (Block* b = _buckets[i]; b != null; b = b->NextInBucket)
+            {
+                Forget((int)(b->Start >> 12));
+                if (b->SecondPage >= 0)
+                    Forget(b->SecondPage);
+            }
+            _buckets[i] = null;
+        }
+        _used = 0;
+        _cpu.State->PatchedOp = null;
+        _cpu.InvalidateLookups();
+    }
+
+    private void Forget(int page)
+    {
+        _pages[page] = null;
+        _granules[page] = 0;
+        _memory.Untrack(page, PageTracking.Code);
+    }
+
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        _memory.TrackedWrite -= OnTrackedWrite;
+        Flush();
+        HostMemory.Free(_arena, ArenaSize);
+        HostMemory.Free((byte*)_buckets, Buckets * (ulong)sizeof(Block*));
+        HostMemory.Free((byte*)_pages, (ulong)_memory.PageCount * (ulong)sizeof(Block*));
+        HostMemory.Free((byte*)_granules, (ulong)_memory.PageCount * sizeof(ulong));
+    }
+}

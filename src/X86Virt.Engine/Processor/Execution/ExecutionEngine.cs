@@ -1,0 +1,28 @@
+namespace X86Virt.Engine.Processor;
+
+/// <summary>Executes guest code on a <see cref="Cpu"/>.</summary>
+public abstract class ExecutionEngine(Cpu cpu) : IDisposable
+{
+    protected Cpu Cpu { get; } = cpu;
+
+    public abstract string Name { get; }
+
+    /// <summary>
+    /// Runs until the retired-instruction count reaches <see cref="CpuState.Deadline"/>, the processor halts, or
+    /// <see cref="Attention.Stop"/> is requested. State is exact on return.
+    /// </summary>
+    public abstract void Run();
+
+    /// <summary>Runs exactly one instruction (or delivers one pending event), whatever the deadline.</summary>
+    public abstract void Step();
+
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    protected virtual void Dispose(bool disposing)
+    {
+    }
+}

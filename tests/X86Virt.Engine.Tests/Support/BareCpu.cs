@@ -1,0 +1,115 @@
+using Iced.Intel;
+using X86Virt.Engine.Memory;
+using X86Virt.Engine.Processor;
+
+namespace X86Virt.Engine.Tests;
+
+/// <summary>A processor with RAM and no devices, for tests of instructions.</summary>
+internal sealed unsafe class BareCpu : IDisposable
+{
+    public const ulong CodeAddress = 0x10000;
+    public const ulong StackTop = 0x9000;
+
+    private sealed class NoBus : IProcessorBus
+    {
+        public bool Shutdown { get; private set; }
+        public bool InterruptPending => false;
+        public ulong TaskPriority { get; set; }
+        public ulong TimeStamp => 0;
+        public uint ReadPort(ushort port, int size) => uint.MaxValue >> (32 - size * 8);
+        public void WritePort(ushort port, int size, uint value) { }
+        public byte AcknowledgeInterrupt() => 0xFF;
+        public void ProcessorShutdown() => Shutdown = true;
+
+        public bool TryReadMsr(uint index, out ulong value, out bool fault)
+        {
+            (value, fault) = (0, false);
+            return false;
+        }
+
+        public bool TryWriteMsr(uint index, ulong value, out bool fault)
+        {
+            fault = false;
+            return false;
+        }
+    }
+
+    private readonly NoBus _bus = new();
+    private readonly ExecutionEngine _engine;
+
+    public BareCpu(int bitness, bool decodedCache = false, ulong ramSize = 1 << 20)
+    {
+        Memory = new PhysicalMemory(ramSize);
+        Memory.MapRam(0, ramSize, 0);
+        Cpu = new Cpu(Memory, _bus, new ProcessorModel());
+        _engine = decodedCache ? new DecodedCache(Cpu) : new Interpreter(Cpu);
+        SetUp(bitness);
+    }
+
+    public PhysicalMemory Memory { get; }
+    public Cpu Cpu { get; }
+    public CpuState* State => Cpu.State;
+    public bool Shutdown => _bus.Shutdown;
+
+    /// <summary>Flat segments, CPL 0; 64-bit mode maps the first 4 GiB to itself with 1 GiB pages at 0x1000.</summary>
+    private void SetUp(int bitness)
+    {
+        CpuState* s = State;
+        if (bitness == 16)
+        {
+            for (int i = 0; i < 6; i++)
+                CpuState.Seg(s, (Segment)i)->Base = 0;
+            CpuState.Seg(s, Segment.Cs)->Limit = uint.MaxValue;
+        }
+        else
+        {
+            s->Cr0 |= Cr0.Pe;
+            SegmentAttributes data = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.Writable
+                | SegmentAttributes.Accessed | SegmentAttributes.Big | SegmentAttributes.Granular;
+            for (int i = 0; i < 6; i++)
+                *CpuState.Seg(s, (Segment)i) = new SegmentRegister { Selector = 0x10, Limit = uint.MaxValue, Attributes = data };
+            SegmentAttributes code = data | SegmentAttributes.Code;
+            if (bitness == 64)
+                code = (code & ~SegmentAttributes.Big) | SegmentAttributes.Long;
+            *CpuState.Seg(s, Segment.Cs) = new SegmentRegister { Selector = 0x08, Limit = uint.MaxValue, Attributes = code };
+        }
+        if (bitness == 64)
+        {
+            Memory.Write(0x1000, 0x2003UL);
+            for (ulong i = 0; i < 4; i++)
+                Memory.Write(0x2000 + i * 8, (i << 30) | 0x83);
+            s->Cr3 = 0x1000;
+            s->Cr4 |= Cr4.Pae | Cr4.Osfxsr;
+            s->Efer = Efer.Lme | Efer.Lma | Efer.Nxe;
+            s->Cr0 |= Cr0.Pg;
+        }
+        s->Rsp = StackTop;
+        s->Rip = CodeAddress;
+        ModeChange.Update(Cpu);
+    }
+
+    public static byte[] Assemble(int bitness, Action<Assembler> write, ulong address = CodeAddress)
+    {
+        var assembler = new Assembler(bitness);
+        write(assembler);
+        using var stream = new MemoryStream();
+        assembler.Assemble(new StreamCodeWriter(stream), address);
+        return stream.ToArray();
+    }
+
+    /// <summary>Puts code at <see cref="CodeAddress"/> and runs up to <paramref name="instructions"/> of it.</summary>
+    public void Run(byte[] code, long instructions)
+    {
+        Memory.Write(CodeAddress, code);
+        State->Rip = CodeAddress;
+        Cpu.SetDeadline(State->Retired + instructions);
+        _engine.Run();
+    }
+
+    public void Dispose()
+    {
+        _engine.Dispose();
+        Cpu.Dispose();
+        Memory.Dispose();
+    }
+}
