@@ -5,4 +5,5 @@ public sealed class ProcessorModel
 {
     public int PhysicalAddressBits { get; init; } = 40;
     public bool HasGigabytePages { get; init; } = true;
+    public bool HasLongMode { get; init; } = true;
 }
