@@ -12,6 +12,6 @@ Add-Operator -Name HaveCount -TakesArray -Parameter ([ordered]@{ ExpectedValue =
     param ($Actual, $Bound)
     $expected = [int]$Bound['ExpectedValue']
     if ($expected -lt 0) { throw [System.ArgumentException]::new("The expected count is $expected; it cannot be negative.") }
-    $items = @($Actual)
+    $items = @(if ($null -ne $Actual) { $Actual })
     New-Verdict ($items.Count -eq $expected) "$expected items" "$($items.Count): $(Format-Value $items)"
 }

@@ -25,7 +25,7 @@ Add-Operator -Name Throw -Parameter $parameters -Test {
     }
 
     $got = if (-not $record) { 'none' } elseif ($failed) { "one with $($failed -join ' and ')" } else { "one: $($record.Exception.Message)" }
-    if ($record) { $got += " thrown $($record.InvocationInfo.PositionMessage -split '\r?\n' | Where-Object { $_ } | ForEach-Object { $_.ToLowerInvariant()[0] + $_.Substring(1) })" }
+    if ($record -and $record.InvocationInfo.ScriptName) { $got += " (thrown at $($record.InvocationInfo.ScriptName):$($record.InvocationInfo.ScriptLineNumber))" }
     # Under -Not any exception is one too many, whatever the filters say.
     if ($Bound['Not']) { return New-Verdict ($null -ne $record) 'an exception' $got }
     New-Verdict ($record -and $failed.Count -eq 0) "an exception$($wanted -join ' and')" $got $(if ($Bound['PassThru']) { $record })

@@ -8,7 +8,6 @@ function Describe {
         [Parameter(Position = 1)] [scriptblock] $Fixture,
         [Alias('Tags')] [string[]] $Tag = @(),
         [switch] $Skip,
-        [switch] $Focus,
         [Alias('TestCases')] [AllowNull()] [AllowEmptyCollection()] [object[]] $ForEach,
         [switch] $AllowNullOrEmptyForEach
     )
@@ -25,7 +24,6 @@ function Context {
         [Parameter(Position = 1)] [scriptblock] $Fixture,
         [Alias('Tags')] [string[]] $Tag = @(),
         [switch] $Skip,
-        [switch] $Focus,
         [Alias('TestCases')] [AllowNull()] [AllowEmptyCollection()] [object[]] $ForEach,
         [switch] $AllowNullOrEmptyForEach
     )
@@ -42,7 +40,6 @@ function Add-Block([string] $Command, $Bound, $Invocation) {
         $block = New-Block -Command $Command -Name $Bound.Name -Parent $parent -Row $row
         $block.Tag = @($Bound['Tag'])
         $block.Skip = [bool]$Bound['Skip']
-        $block.Focus = [bool]$Bound['Focus']
         $block.ScriptBlock = $Bound.Fixture
         $block.File = $Invocation.ScriptName
         $block.StartLine = $Invocation.ScriptLineNumber
@@ -84,7 +81,6 @@ function New-Block([string] $Command, [string] $Name, $Parent, $Row) {
         ExpandedPath = if ($Parent -and $Parent.ExpandedPath) { "$($Parent.ExpandedPath).$Name" } else { $Name }
         Tag          = @()
         Skip         = $false
-        Focus        = $false
         HasData      = $Row.HasData
         Data         = $Row.Data
         ScriptBlock  = $null

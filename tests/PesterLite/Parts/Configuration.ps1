@@ -90,9 +90,9 @@ function New-PesterConfiguration {
 
     $configuration = [PesterLiteConfiguration]::new()
     foreach ($sectionName in $Hashtable.Keys) {
-        $section = Get-ConfigurationMember $configuration $sectionName 'section'
+        $section = Get-ConfigurationMember $configuration $sectionName 'configuration section'
         foreach ($optionName in $Hashtable[$sectionName].Keys) {
-            $null = Get-ConfigurationMember $section $optionName "option in section $sectionName"
+            $null = Get-ConfigurationMember $section $optionName "$sectionName option"
             $value = $Hashtable[$sectionName][$optionName]
             # Options taken from another configuration are read as their values.
             if ($value -and $value.GetType().Name -like 'PesterLite*') { $value = $value.Value }
@@ -106,7 +106,7 @@ function Get-ConfigurationMember($Owner, [string] $Name, [string] $Kind) {
     $property = $Owner.PSObject.Properties[$Name]
     if ($property) { return $property.Value }
     $known = @($Owner.PSObject.Properties.Name) -join ', '
-    throw [System.ArgumentException]::new("The configuration has no $Kind '$Name'; it has: $known.")
+    throw [System.ArgumentException]::new("There is no $Kind '$Name'; there are: $known.")
 }
 
 function Assert-Choice([string] $Name, [string] $Value, [string[]] $Choices) {

@@ -14,13 +14,18 @@ function Get-ErrorPosition($Record) {
         if ($verbosity -in 'FirstLine', 'Filtered') { return }
     }
     $lines = @(([string]$Record.ScriptStackTrace) -split '\r?\n' | Where-Object { $_ })
-    if ($verbosity -ne 'Full') {
-        $own = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
-        $lines = @($lines | Where-Object {
-                -not ($_.Contains([System.IO.Path]::Combine($own, 'Parts')) -or $_.Contains([System.IO.Path]::Combine($own, 'Operators')) -or
-                    $_.Contains([System.IO.Path]::Combine($own, 'ScriptScope.ps1')))
-            })
+    if ($verbosity -ne 'Full') { $lines = @(Select-TestFrame $lines) }
+    if ($verbosity -eq 'FirstLine') { foreach ($line in $lines) { return $line } }
+    else { $lines }
+}
+
+# The part of a stack trace that is test code: nothing of the runner, and nothing beyond the frame that called the test.
+function Select-TestFrame([string[]] $Lines) {
+    $own = [System.IO.Path]::GetDirectoryName($PSScriptRoot)
+    foreach ($line in $Lines) {
+        if ($line.Contains([System.IO.Path]::Combine($PSScriptRoot, 'Scope.ps1'))) { return }
+        $isOwn = $false
+        foreach ($folder in 'Parts', 'Operators') { $isOwn = $isOwn -or $line.Contains([System.IO.Path]::Combine($own, $folder)) }
+        if (-not $isOwn) { $line }
     }
-    if ($verbosity -eq 'FirstLine') { $lines = @($lines | ForEach-Object { $_ })[0..0] }
-    $lines
 }

@@ -1,13 +1,8 @@
 # Decides which tests run. An exclusion always wins; where any inclusion is asked for, an item needs one, its own or its block's.
 function Select-Test($Containers, $Filter) {
-    $focused = $false
-    foreach ($container in $Containers) {
-        foreach ($item in @(Get-BlockDescendant $container.Root) + @(Get-BlockTest $container.Root)) { $focused = $focused -or $item.Focus }
-    }
     $criteria = @{
         Filter    = $Filter
-        Focused   = $focused
-        Inclusive = $focused -or $Filter.Tag.Value -or $Filter.FullName.Value -or $Filter.Line.Value
+        Inclusive = $Filter.Tag.Value.Count + $Filter.FullName.Value.Count + $Filter.Line.Value.Count -gt 0
     }
     foreach ($container in $Containers) { $null = Select-BlockTest $container.Root $criteria $false $false }
 }
@@ -42,7 +37,6 @@ function Test-Excluded($Item, $Filter) {
 
 function Test-Included($Item, $Criteria) {
     $filter = $Criteria.Filter
-    ($Criteria.Focused -and $Item.Focus) -or
     (Test-AnyLike $Item.Tag $filter.Tag.Value) -or
     (Test-AnyLike ($Item.Path -join '.') $filter.FullName.Value) -or
     (Test-Line $Item $filter.Line.Value)

@@ -61,6 +61,7 @@ function Invoke-Run {
     $clock = [System.Diagnostics.Stopwatch]::StartNew()
 
     $containers = @(Get-Container $configuration $script:Run.SessionState)
+    if (-not $containers) { throw [System.IO.FileNotFoundException]::new("No test files were found below '$($configuration.Run.Path)'; they end in $($configuration.Run.TestExtension).") }
     Write-DiscoveryStart $containers
     foreach ($container in $containers) { Find-ContainerTest $container }
     Select-Test $containers $configuration.Filter

@@ -20,23 +20,20 @@ function Invoke-Container($Container) {
 function Invoke-Block($Block) {
     if (-not $Block.ShouldRun) { return }
     $clock = [System.Diagnostics.Stopwatch]::StartNew()
-    if ($Block.Skip) {
-        Write-BlockStart $Block
-        Invoke-BlockContent $Block
+    $content = Get-TestDriveContent
+    # A skipped block has its data and its name, but no set-up.
+    $setup = if ($Block.Skip) { @{} } else { $Block.Setup }
+    $frame = @{
+        Item     = $Block
+        Enter    = { param ($frame) Set-ScopeData $frame.Item }
+        Setup    = @($setup['BeforeAll'] | Where-Object { $_ })
+        Ready    = { param ($frame) Expand-ItemName $frame.Item }
+        Children = { param ($frame) Invoke-BlockChildren $frame.Item $frame.Errors }
+        Teardown = @($setup['AfterAll'] | Where-Object { $_ })
+        Errors   = $Block.ErrorRecord
     }
-    else {
-        $content = Get-TestDriveContent
-        $frame = @{
-            Item     = $Block
-            Enter    = { param ($frame) Set-ScopeData $frame.Item; Expand-ItemName $frame.Item; Write-BlockStart $frame.Item }
-            Setup    = @($Block.Setup['BeforeAll'] | Where-Object { $_ })
-            Children = { param ($frame) Invoke-BlockChildren $frame.Item $frame.Errors }
-            Teardown = @($Block.Setup['AfterAll'] | Where-Object { $_ })
-            Errors   = $Block.ErrorRecord
-        }
-        if ($Block.Parent) { Invoke-Frame $script:BlockFrame $frame } else { Invoke-InScriptScope $script:BlockFrame $frame }
-        Clear-TestDrive $content
-    }
+    if ($Block.Command -eq 'Root') { Invoke-InScriptScope $script:BlockFrame $frame } else { Invoke-Frame $script:BlockFrame $frame }
+    Clear-TestDrive $content
     $Block.Duration = $clock.Elapsed
     $failed = $Block.ErrorRecord.Count -gt 0 -or @($Block.Order | Where-Object Result -EQ 'Failed').Count -gt 0
     $Block.Result = if ($failed) { 'Failed' } elseif ($Block.Skip) { 'Skipped' } else { 'Passed' }
@@ -45,19 +42,19 @@ function Invoke-Block($Block) {
 
 # Called from the block's frame after its BeforeAll: a failed one fails all that the block contains.
 function Invoke-BlockChildren($Block, $Errors) {
-    if ($Errors.Count -eq 0) { Invoke-BlockContent $Block; return }
+    Write-BlockStart $Block
+    if ($Errors.Count -eq 0) {
+        foreach ($item in $Block.Order) {
+            if ($item.Command -eq 'It') { Invoke-Test $item } else { Invoke-Block $item }
+        }
+        return
+    }
     foreach ($inner in Get-BlockDescendant $Block) { if ($inner.ShouldRun -and -not $inner.Skip) { $inner.Result = 'Failed' } }
     foreach ($test in Get-BlockTest $Block) {
         if (-not $test.ShouldRun) { continue }
         if ($test.Skip) { Complete-Test $test 'Skipped'; continue }
         $test.ErrorRecord.Add($Errors[0])
         Complete-Test $test 'Failed'
-    }
-}
-
-function Invoke-BlockContent($Block) {
-    foreach ($item in $Block.Order) {
-        if ($item.Command -eq 'It') { Invoke-Test $item } else { Invoke-Block $item }
     }
 }
 
@@ -73,7 +70,8 @@ function Invoke-Test($Test) {
     }
     $frame = @{
         Item      = $Test
-        Enter     = { param ($frame) Set-ScopeData $frame.Item; Expand-ItemName $frame.Item }
+        Enter     = { param ($frame) Set-ScopeData $frame.Item }
+        Ready     = { param ($frame) Expand-ItemName $frame.Item }
         Setup     = $setup
         Body      = $Test.ScriptBlock
         Arguments = Get-BodyArgument $Test.ScriptBlock $Test.Data

@@ -3,13 +3,16 @@
 # it assigns is there for everything inside. The frames below are those scopes; they hold one variable, which is named so
 # that no test will use it.
 
+# Names are expanded once set-up is done, so they may use what it made; where it fails, a name stays as written.
+
 # A test: every BeforeEach from the outermost, the test, every AfterEach from the innermost, all in one scope.
 # The one-turn loops keep a stray `continue` or `break` in test code from reaching the runner.
 $script:TestFrame = {
     param ($______frame)
     try {
         & $______frame.Enter $______frame
-        foreach ($______part in $______frame.Setup) { do { . $______part } while ($false) }
+        foreach ($______part in $______frame.Setup) { do { $null = . $______part } while ($false) }
+        & $______frame.Ready $______frame
         do {
             $______arguments = $______frame.Arguments
             $______frame.Output = . $______frame.Body @______arguments
@@ -18,7 +21,7 @@ $script:TestFrame = {
     }
     catch { $______frame.Errors.Add($_) }
     foreach ($______part in $______frame.Teardown) {
-        try { do { . $______part } while ($false) }
+        try { do { $null = . $______part } while ($false) }
         catch { $______frame.Errors.Add($_) }
     }
 }
@@ -29,6 +32,7 @@ $script:BlockFrame = {
     try {
         & $______frame.Enter $______frame
         foreach ($______part in $______frame.Setup) { do { $null = . $______part } while ($false) }
+        & $______frame.Ready $______frame
     }
     catch { $______frame.Errors.Add($_) }
     & $______frame.Children $______frame

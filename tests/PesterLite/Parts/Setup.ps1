@@ -47,6 +47,9 @@ function BeforeDiscovery {
 function Set-BlockSetup([string] $Kind, [scriptblock] $ScriptBlock) {
     Assert-Discovering $Kind
     $block = $script:Run.CurrentBlock
+    if ($block.Command -eq 'Root' -and $Kind -like '*Each') {
+        throw [System.InvalidOperationException]::new("$Kind is outside any Describe, which Pester does not allow; put it in one.")
+    }
     if ($block.Setup.ContainsKey($Kind)) {
         $where = if ($block.Name) { "'$($block.Name)'" } else { 'The file' }
         throw [System.InvalidOperationException]::new("$where has more than one $Kind; join them into one.")

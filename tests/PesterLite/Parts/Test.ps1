@@ -9,7 +9,6 @@ function It {
         [Alias('TestCases')] [AllowNull()] [AllowEmptyCollection()] [object[]] $ForEach,
         [Alias('Tags')] [string[]] $Tag = @(),
         [switch] $Skip,
-        [switch] $Focus,
         [switch] $AllowNullOrEmptyForEach
     )
 
@@ -18,6 +17,7 @@ function It {
         throw [System.ArgumentException]::new("It '$Name' has no script block; put its opening brace on the same line.")
     }
     $parent = $script:Run.CurrentBlock
+    if ($parent.Command -eq 'Root') { throw [System.InvalidOperationException]::new("It '$Name' is outside any Describe; put it in one.") }
     foreach ($row in Get-DataRow $PSBoundParameters 'It') {
         $parent.Order.Add([pscustomobject]@{
                 PSTypeName     = 'PesterLite.Test'
@@ -28,7 +28,6 @@ function It {
                 ExpandedPath   = (@($parent.Path; $Name) -join '.')
                 Tag            = $Tag
                 Skip           = [bool]$Skip
-                Focus          = [bool]$Focus
                 HasData        = $row.HasData
                 Data           = $row.Data
                 ScriptBlock    = $Test

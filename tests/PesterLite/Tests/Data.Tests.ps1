@@ -1,6 +1,6 @@
 Describe 'Data of a block: <name>, <size.Width> wide' -ForEach @(
-    @{ Name = 'small'; Size = @{ Width = 1 }; Names = 'Data of a block: small, 1 wide' }
-    @{ Name = 'large'; Size = @{ Width = 9 }; Names = 'Data of a block: large, 9 wide' }
+    @{ Name = 'small'; Size = @{ Width = 1 } }
+    @{ Name = 'large'; Size = @{ Width = 9 } }
 ) {
     BeforeAll { $doubled = $size.Width * 2 }
 
@@ -45,6 +45,9 @@ Describe 'Names' {
 Describe 'D <name>' -ForEach @{ Name = 'one' }, @{ Name = 'two' } {
     Context 'C <_.Key>' -ForEach @{ Key = 'k' } {
         It 'I <_.A.B>' -ForEach @{ A = @{ B = 'deep' } } { }
+        BeforeAll { $made = 'by BeforeAll' }
+        BeforeEach { $each = 'by BeforeEach' }
+        It 'I am <made> and <each>' { }
         It 'I `<kept> $plain "quoted"' { }
     }
 }
@@ -55,6 +58,9 @@ Describe 'D <name>' -ForEach @{ Name = 'one' }, @{ Name = 'two' } {
     It 'expand the data of the item and of its blocks' {
         $paths | Should -Contain 'D one.C k.I deep'
         $paths | Should -Contain 'D two.C k.I deep'
+    }
+    It 'expand what the set-up made' {
+        $paths | Should -Contain 'D one.C k.I am by BeforeAll and by BeforeEach'
     }
     It 'keep the template in Name' {
         @($run.Tests | ForEach-Object Name) | Should -Contain 'I <_.A.B>'

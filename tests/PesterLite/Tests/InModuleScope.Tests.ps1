@@ -1,9 +1,9 @@
 BeforeAll {
     $null = New-Module -Name PesterLiteTestModule -ScriptBlock {
         $secret = 'hidden'
-        function Get-Secret { $secret }
-        function Get-Public { 'shown' }
-        Export-ModuleMember -Function Get-Public
+        function Get-HiddenThing { $secret }
+        function Get-ShownThing { 'shown' }
+        Export-ModuleMember -Function Get-ShownThing
     } | Import-Module -Global -PassThru
 }
 
@@ -13,24 +13,24 @@ AfterAll {
 
 Describe 'InModuleScope' {
     It 'is needed to see what the module hides' {
-        Get-Public | Should -Be 'shown'
-        { Get-Secret } | Should -Throw
+        Get-ShownThing | Should -Be 'shown'
+        { Get-HiddenThing } | Should -Throw
     }
     It 'sees the functions and variables of the module' {
         InModuleScope PesterLiteTestModule {
-            Get-Secret | Should -Be 'hidden'
+            Get-HiddenThing | Should -Be 'hidden'
             $secret | Should -Be 'hidden'
         }
     }
     It 'takes parameters, which are variables too' {
         InModuleScope PesterLiteTestModule -Parameters @{ Expected = 'hidden' } {
             param ($Expected)
-            Get-Secret | Should -Be $Expected
+            Get-HiddenThing | Should -Be $Expected
         }
-        InModuleScope PesterLiteTestModule -Parameters @{ Expected = 'hidden' } { Get-Secret | Should -Be $expected }
+        InModuleScope PesterLiteTestModule -Parameters @{ Expected = 'hidden' } { Get-HiddenThing | Should -Be $expected }
     }
     It 'returns what the code returns' {
-        InModuleScope PesterLiteTestModule { Get-Secret } | Should -Be 'hidden'
+        InModuleScope PesterLiteTestModule { Get-HiddenThing } | Should -Be 'hidden'
     }
     It 'fails for a module that is not loaded' {
         { InModuleScope NoSuchModule { } } | Should -Throw '*NoSuchModule*'

@@ -13,7 +13,7 @@ Describe 'd' {
     It 'is skipped' -Skip { throw 'never run' }
     It 'skips itself' { Set-ItResult -Skipped -Because 'there is no disk' }
     It 'is inconclusive' { Set-ItResult -Inconclusive }
-    It 'fails after' { }
+    It 'passes too' { 2 | Should -Be 2 }
     Context 'skipped' -Skip {
         BeforeAll { throw 'never run' }
         It 'inside' { throw 'never run' }
@@ -106,7 +106,6 @@ Describe 'e' { It 'sees the log' { $log | Should -Be 'each', 'all' } }
         $run = Invoke-Sample "Describe 'd' { It 'one' { }; throw 'at discovery' }"
         $run.Result | Should -Be 'Failed'
         $run.FailedContainersCount | Should -Be 1
-        $run.PassedCount | Should -Be 0
     }
     It 'fail the file when it does not parse' {
         $run = Invoke-Sample "Describe 'd' {"

@@ -16,20 +16,20 @@ Describe 'Should <operator>' -ForEach @(
     @{ Operator = 'HaveCount'; Good = @(1, 2); Bad = @(1, 2, 3); Expected = 2 }
 ) {
     It 'holds for <good>' {
-        $switch = @{ $operator = $true }
-        $good | Should @switch $expected
+        $named = @{ $operator = $true }
+        $good | Should @named $expected
     }
     It 'fails for <bad>' {
-        $switch = @{ $operator = $true }
-        { $bad | Should @switch $expected } | Should -Throw
+        $named = @{ $operator = $true }
+        { $bad | Should @named $expected } | Should -Throw
     }
     It 'fails for <good> with -Not' {
-        $switch = @{ $operator = $true }
-        { $good | Should -Not @switch $expected } | Should -Throw
+        $named = @{ $operator = $true }
+        { $good | Should -Not @named $expected } | Should -Throw
     }
     It 'holds for <bad> with -Not' {
-        $switch = @{ $operator = $true }
-        $bad | Should -Not @switch $expected
+        $named = @{ $operator = $true }
+        $bad | Should -Not @named $expected
     }
 }
 
@@ -58,7 +58,6 @@ Describe 'Should with arrays' {
         { 5, 1 | Should -BeGreaterThan 3 } | Should -Throw
     }
     It 'sees an array as one value when it comes as an argument' {
-        Should -ActualValue @(1, 2) -HaveCount 2
         Should -ActualValue @(1, 2) -BeOfType [array]
     }
     It 'counts nothing as no items' {
