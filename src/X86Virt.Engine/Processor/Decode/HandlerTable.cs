@@ -26,7 +26,17 @@ public sealed unsafe class HandlerTable
         if ((handler = ArithmeticFamily.Bind(instruction, memory)) != null
             || (handler = MoveFamily.Bind(instruction, memory)) != null
             || (handler = StackFamily.Bind(instruction, memory)) != null
-            || (handler = BranchFamily.Bind(instruction, memory)) != null)
+            || (handler = BranchFamily.Bind(instruction, memory)) != null
+            || (handler = ShiftFamily.Bind(instruction, memory)) != null
+            || (handler = MultiplyFamily.Bind(instruction, memory)) != null
+            || (handler = ConditionFamily.Bind(instruction, memory)) != null
+            || (handler = BitFamily.Bind(instruction, memory)) != null
+            || (handler = ExchangeFamily.Bind(instruction, memory)) != null
+            || (handler = StringFamily.Bind(instruction)) != null
+            || (handler = AccumulatorFamily.Bind(instruction)) != null
+            || (handler = FrameFamily.Bind(instruction)) != null
+            || (handler = DecimalFamily.Bind(instruction)) != null
+            || (handler = BitManipulationFamily.Bind(instruction, memory)) != null)
             return handler;
         return &Invalid;
     }

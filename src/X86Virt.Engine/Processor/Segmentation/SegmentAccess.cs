@@ -18,6 +18,10 @@ public static unsafe class SegmentAccess
         return false;
     }
 
+    /// <summary>Whether <see cref="Check"/> would let the access through; raises nothing.</summary>
+    public static bool Allows(CpuState* s, Segment segment, ulong offset, int size, bool write)
+        => s->Code64 || Allows(s, CpuState.Seg(s, segment), offset, size, write);
+
     private static bool Allows(CpuState* s, SegmentRegister* r, ulong offset, int size, bool write)
     {
         if (!r->Present)

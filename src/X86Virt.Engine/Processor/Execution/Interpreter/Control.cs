@@ -27,6 +27,17 @@ public static unsafe class Control
         return null;
     }
 
+    /// <summary>
+    /// Ends the block on an instruction that has more iterations to go (REP): RIP stays on it, so that interrupts and the deadline are
+    /// looked at in between. What was done counts as one retired instruction.
+    /// </summary>
+    public static Op* Repeat(CpuState* s, Op* op)
+    {
+        s->Rip = RipOf(s, op);
+        s->Budget += Op.BlockOf(op)->Count - op->Ordinal - 1;
+        return null;
+    }
+
     /// <summary>The entry behind the last instruction of every block.</summary>
     public static Op* EndOfBlock(CpuState* s, Op* op)
     {

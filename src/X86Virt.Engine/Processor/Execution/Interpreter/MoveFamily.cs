@@ -2,7 +2,7 @@ using Iced.Intel;
 
 namespace X86Virt.Engine.Processor;
 
-/// <summary>MOV between general registers, memory and immediates; MOVZX, MOVSX, MOVSXD, LEA, NOP.</summary>
+/// <summary>MOV between general registers, memory and immediates; MOVZX, MOVSX, MOVSXD, LEA, RDPID, NOP.</summary>
 internal static unsafe class MoveFamily
 {
     public static Handler Bind(in Instruction instruction, bool memory)
@@ -22,6 +22,8 @@ internal static unsafe class MoveFamily
                 return PickExtend(OperandShape.Size(instruction, 0), OperandShape.Size(instruction, 1), memory, signed: true);
             case Mnemonic.Lea:
                 return OperandShape.Size(instruction, 0) switch { 2 => &Lea<ushort>, 4 => &Lea<uint>, _ => &Lea<ulong> };
+            case Mnemonic.Rdpid:
+                return &ProcessorIdentity;
             case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32 or Mnemonic.Reservednop or Mnemonic.Prefetcht0
                 or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchnta or Mnemonic.Prefetchw or Mnemonic.Prefetch:
                 return &Nothing;
@@ -151,6 +153,13 @@ internal static unsafe class MoveFamily
     private static Op* Lea<T>(CpuState* s, Op* op) where T : unmanaged
     {
         Operand.SetRegister<T>(s, op->Destination, Operand.EffectiveAddress(s, op));
+        return op + 1;
+    }
+
+    /// <summary>RDPID: TSC_AUX, zero-extended.</summary>
+    private static Op* ProcessorIdentity(CpuState* s, Op* op)
+    {
+        Operand.SetRegister<ulong>(s, op->Destination, (uint)s->TscAux);
         return op + 1;
     }
 

@@ -73,6 +73,10 @@ public static unsafe class Operand
         return (op->Flags & OpFlags.Narrow) == 0 ? address : Narrow(op, address);
     }
 
+    /// <summary>Wraps an address computed from the effective one to the address size.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong WrapAddress(Op* op, ulong address) => (op->Flags & OpFlags.Narrow) == 0 ? address : Narrow(op, address);
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Narrow(Op* op, ulong address)
         => (op->Flags & OpFlags.Address16) != 0 ? (ushort)address : (uint)address;
