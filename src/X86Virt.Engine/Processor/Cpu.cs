@@ -18,10 +18,9 @@ public sealed unsafe class Cpu : IDisposable
         Memory = memory;
         Bus = bus;
         Model = model;
-        State = (CpuState*)NativeMemory.AlignedAlloc(CpuState.SizeInBytes, 4096);
-        NativeMemory.Clear(State, CpuState.SizeInBytes);
+        State = (CpuState*)HostMemory.Allocate(CpuState.AllocationSize);
         _self = GCHandle.Alloc(this);
-        Tlb = new Tlb();
+        Tlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset));
         Debug = new DebugRegisters(this);
         memory.MapChanged += OnMapChanged;
         Reset();
@@ -106,6 +105,6 @@ public sealed unsafe class Cpu : IDisposable
         Memory.MapChanged -= OnMapChanged;
         Tlb.Dispose();
         _self.Free();
-        NativeMemory.AlignedFree(State);
+        HostMemory.Free((byte*)State, CpuState.AllocationSize);
     }
 }

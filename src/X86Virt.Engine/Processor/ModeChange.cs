@@ -43,7 +43,30 @@ public static unsafe class ModeChange
         s->AddressBase[(int)Segment.Fs] = CpuState.Seg(s, Segment.Fs)->Base;
         s->AddressBase[(int)Segment.Gs] = CpuState.Seg(s, Segment.Gs)->Base;
         s->Mode = mode;
+        if ((mode & CodeMode.SizeMask) != CodeMode.Code64)
+            UpdateSimpleSegments(s);
         UpdateAccessMode(cpu);
+    }
+
+    /// <summary>Which segments translated code may access after a limit check alone.</summary>
+    private static void UpdateSimpleSegments(CpuState* s)
+    {
+        bool typed = s->ProtectedMode && !s->Virtual8086;
+        int readable = 0, writable = 0;
+        for (int i = 0; i < 6; i++)
+        {
+            SegmentRegister* r = CpuState.Seg(s, (Segment)i);
+            bool code = (r->Attributes & SegmentAttributes.Code) != 0;
+            if (!r->Present || (!code && (r->Attributes & SegmentAttributes.ExpandDown) != 0))
+                continue;
+            bool second = (r->Attributes & SegmentAttributes.Writable) != 0;
+            if (!typed || !code || second)
+                readable |= 1 << i;
+            if (!typed || (!code && second))
+                writable |= 1 << i;
+        }
+        s->ReadableSegments = (byte)readable;
+        s->WritableSegments = (byte)writable;
     }
 
     /// <summary>The part of <see cref="Update"/> that CPL, CR0.AM, CR4.SMAP and RFLAGS.AC decide.</summary>

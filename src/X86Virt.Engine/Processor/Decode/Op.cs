@@ -70,7 +70,7 @@ public enum OpFlags : byte
 }
 
 /// <summary>Header of a run of entries that are executed one after the other; the entries follow it in memory.</summary>
-[StructLayout(LayoutKind.Sequential, Size = 64)]
+[StructLayout(LayoutKind.Sequential, Size = 96)]
 public unsafe struct Block
 {
     /// <summary>Index of the page in <see cref="Memory.PhysicalMemory"/> times 4096, plus offset: the key, with <see cref="Mode"/>.</summary>
@@ -92,6 +92,16 @@ public unsafe struct Block
     /// <summary>Page index where the block's last instruction ends if that is another page; -1 otherwise.</summary>
     public int SecondPage;
     public bool Valid;
+
+    /// <summary>Linear address (and RIP) it was translated for; 0 where only decoded, which serves every address.</summary>
+    public ulong Rip;
+
+    /// <summary>Its host code in the write view of the translation cache; null where only decoded.</summary>
+    public byte* HostCode;
+    public int HostLength;
+
+    /// <summary>Index of the first of the chained jumps that lead here; 0 if there is none.</summary>
+    public int LinksIn;
 
     /// <summary>Next block that ends in <see cref="SecondPage"/> and starts elsewhere.</summary>
     public Block* NextInSecondPage;

@@ -55,6 +55,7 @@ public sealed unsafe class Tlb : IDisposable
     public const ulong IndexMask = Entries - 1;
     private const int Modes = 4;
     private const int Total = Entries * Modes;
+    internal const int SizeInBytes = Total * 32;
 
     private readonly TlbEntry* _entries;
     private readonly TlbTranslation* _translations;
@@ -69,9 +70,10 @@ public sealed unsafe class Tlb : IDisposable
     private ulong _largeLast;
     private bool _disposed;
 
-    public Tlb()
+    /// <param name="entries">Room for <see cref="SizeInBytes"/> bytes, next to the processor's state.</param>
+    public Tlb(TlbEntry* entries)
     {
-        _entries = (TlbEntry*)NativeMemory.AlignedAlloc(Total * (nuint)sizeof(TlbEntry), 64);
+        _entries = entries;
         _translations = (TlbTranslation*)NativeMemory.AlignedAlloc(Total * (nuint)sizeof(TlbTranslation), 64);
         _filled = (ushort*)NativeMemory.Alloc(Total * sizeof(ushort));
         _isFilled = (bool*)NativeMemory.AllocZeroed(Total);
@@ -228,7 +230,6 @@ public sealed unsafe class Tlb : IDisposable
         if (_disposed)
             return;
         _disposed = true;
-        NativeMemory.AlignedFree(_entries);
         NativeMemory.AlignedFree(_translations);
         NativeMemory.Free(_filled);
         NativeMemory.Free(_isFilled);

@@ -17,6 +17,27 @@ public unsafe struct CpuState
     /// <summary>Offset of <see cref="BlockRip"/>, the base of RIP-relative operands.</summary>
     public const int BlockRipOffset = 0x88;
 
+    // Fields that translated code names.
+    internal const int RipOffset = 0x90;
+    internal const int StatusFlagsOffset = 0x98;
+    internal const int BudgetOffset = 0xA8;
+    internal const int AddressBaseOffset = 0xC0;
+    internal const int ReadableSegmentsOffset = 0xF6;
+    internal const int WritableSegmentsOffset = 0xF7;
+    internal const int SegmentsOffset = 0x190;
+    internal const int LookupKeyOffset = 0x2B0;
+    internal const int ExitOpOffset = 0x2B8;
+    internal const int ExitResumeOffset = 0x2BC;
+    internal const int ExitLinkOffset = 0x2C4;
+    internal const int JumpTargetOffset = 0x2C8;
+
+    /// <summary>Offset from the state of the TLBs of all access modes, which share its allocation.</summary>
+    internal const int TlbOffset = SizeInBytes;
+
+    /// <summary>Offset from the state of the table that leads from linear addresses to code.</summary>
+    internal const int LookupOffset = TlbOffset + Processor.Tlb.SizeInBytes;
+    internal const int AllocationSize = LookupOffset + CodeLookup.SizeInBytes;
+
     [FieldOffset(0x00)] public fixed ulong Gpr[16];
     [FieldOffset(0x00)] public ulong Rax;
     [FieldOffset(0x08)] public ulong Rcx;
@@ -32,10 +53,10 @@ public unsafe struct CpuState
     [FieldOffset(BlockRipOffset)] public ulong BlockRip;
 
     /// <summary>Offset in CS of the next instruction; exact at block boundaries (see <see cref="Op"/> for inside a block).</summary>
-    [FieldOffset(0x90)] public ulong Rip;
+    [FieldOffset(RipOffset)] public ulong Rip;
 
     /// <summary>CF, PF, AF, ZF, SF, OF in the layout that LAHF and SETO AL leave in AX (see <see cref="Flags"/>).</summary>
-    [FieldOffset(0x98)] public uint StatusFlags;
+    [FieldOffset(StatusFlagsOffset)] public uint StatusFlags;
 
     /// <summary>All other bits of RFLAGS in their places, bit 1 set, the status bits clear.</summary>
     [FieldOffset(0x9C)] public uint SystemFlags;
@@ -44,7 +65,7 @@ public unsafe struct CpuState
     [FieldOffset(0xA0)] public TlbEntry* Tlb;
 
     /// <summary>Instructions that may still retire before <see cref="Deadline"/>; a block deducts all of its own on entry.</summary>
-    [FieldOffset(0xA8)] public long Budget;
+    [FieldOffset(BudgetOffset)] public long Budget;
 
     /// <summary>The value of the retired-instruction counter at which the run loop wants control back.</summary>
     [FieldOffset(0xB0)] public long Deadline;
@@ -56,7 +77,7 @@ public unsafe struct CpuState
     [FieldOffset(0xBC)] public CodeMode Mode;
 
     /// <summary>Segment bases as address generation adds them: 0 for ES, CS, SS, DS in 64-bit mode.</summary>
-    [FieldOffset(0xC0)] public fixed ulong AddressBase[6];
+    [FieldOffset(AddressBaseOffset)] public fixed ulong AddressBase[6];
 
     [FieldOffset(0xF0)] public byte Cpl;
     [FieldOffset(0xF1)] public AccessMode AccessMode;
@@ -69,6 +90,12 @@ public unsafe struct CpuState
     [FieldOffset(0xF4)] public bool NmiBlocked;
     [FieldOffset(0xF5)] public bool NmiPending;
 
+    /// <summary>A bit for each segment register that is present, grows up and may be read (see <see cref="ModeChange"/>).</summary>
+    [FieldOffset(ReadableSegmentsOffset)] internal byte ReadableSegments;
+
+    /// <summary>The same for writing.</summary>
+    [FieldOffset(WritableSegmentsOffset)] internal byte WritableSegments;
+
     /// <summary>16-bit, 32-bit or 64-bit stack pointer arithmetic: RSP is masked with this.</summary>
     [FieldOffset(0xF8)] public ulong StackMask;
 
@@ -76,7 +103,19 @@ public unsafe struct CpuState
     /// Goes into the key of every lookup by linear address: mode and user bit below, above them a generation that a flush of the TLB,
     /// a change of the physical map or an invalidation advances.
     /// </summary>
-    [FieldOffset(0x2B0)] public ulong LookupKey;
+    [FieldOffset(LookupKeyOffset)] public ulong LookupKey;
+
+    /// <summary>The entry that translated code wants executed, as an offset in the arena of decoded entries.</summary>
+    [FieldOffset(ExitOpOffset)] internal uint ExitOp;
+
+    /// <summary>Where translated code goes on behind it, as an offset in the translation cache.</summary>
+    [FieldOffset(ExitResumeOffset)] internal uint ExitResume;
+
+    /// <summary>The jump that translated code left by and that may be chained, as an offset in the translation cache; 0 if none.</summary>
+    [FieldOffset(ExitLinkOffset)] internal uint ExitLink;
+
+    /// <summary>Where an indirect call goes once its return address is pushed.</summary>
+    [FieldOffset(JumpTargetOffset)] internal ulong JumpTarget;
 
     [FieldOffset(0x100)] public ulong Cr0;
     [FieldOffset(0x108)] public ulong Cr2;
@@ -89,7 +128,7 @@ public unsafe struct CpuState
     [FieldOffset(0x180)] public DescriptorTableRegister Idtr;
 
     /// <summary>ES, CS, SS, DS, FS, GS, LDTR, TR: index with <see cref="Segment"/> through <see cref="Seg"/>.</summary>
-    [FieldOffset(0x190)] private fixed byte _segments[8 * 16];
+    [FieldOffset(SegmentsOffset)] private fixed byte _segments[8 * 16];
 
     [FieldOffset(0x210)] public ulong Star;
     [FieldOffset(0x218)] public ulong LStar;

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using Iced.Intel;
 using X86Virt.Engine.Memory;
 
@@ -12,22 +11,11 @@ namespace X86Virt.Engine.Processor;
 public sealed unsafe class DecodedCache : ExecutionEngine
 {
     private const int BlockLimit = 48;
-    private const int LookupEntries = 1 << 12;
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct LookupEntry
-    {
-        public ulong Linear;
-        public ulong Key;
-        public Block* Block;
-        private readonly ulong _padding;
-    }
 
     private readonly Interpreter _interpreter;
     private readonly InstructionDecoder _decoder;
     private readonly HandlerTable _handlers;
     private readonly BlockCache _blocks;
-    private readonly LookupEntry* _lookup;
     private bool _disposed;
 
     public DecodedCache(Cpu cpu) : base(cpu)
@@ -36,8 +24,6 @@ public sealed unsafe class DecodedCache : ExecutionEngine
         _decoder = new InstructionDecoder(cpu);
         _handlers = cpu.Handlers;
         _blocks = new BlockCache(cpu);
-        _lookup = (LookupEntry*)NativeMemory.AlignedAlloc(LookupEntries * (nuint)sizeof(LookupEntry), 64);
-        NativeMemory.Clear(_lookup, LookupEntries * (nuint)sizeof(LookupEntry));
     }
 
     public override string Name => "DecodedCache";
@@ -51,7 +37,6 @@ public sealed unsafe class DecodedCache : ExecutionEngine
     public override void Run()
     {
         CpuState* s = Cpu.State;
-        LookupEntry* lookup = _lookup;
         while (true)
         {
             if (s->Attention != Attention.None)
@@ -69,7 +54,7 @@ public sealed unsafe class DecodedCache : ExecutionEngine
 
             ulong rip = s->Rip;
             ulong linear = (s->Mode & CodeMode.SizeMask) == CodeMode.Code64 ? rip : (uint)(CpuState.Seg(s, Segment.Cs)->Base + rip);
-            LookupEntry* entry = lookup + (linear ^ (linear >> 12)) % LookupEntries;
+            CodeLookup* entry = CodeLookup.Entry(s, linear);
             Block* block = entry->Block;
             if (entry->Linear != linear || entry->Key != s->LookupKey)
             {
@@ -83,7 +68,7 @@ public sealed unsafe class DecodedCache : ExecutionEngine
                     _interpreter.Execute();
                     continue;
                 }
-                *entry = new LookupEntry { Linear = linear, Key = s->LookupKey, Block = block };
+                *entry = new CodeLookup { Linear = linear, Key = s->LookupKey, Block = block };
             }
 
             if (s->Budget < block->Count || ((s->Mode & CodeMode.Flat) == 0 && rip + block->Bytes - 1 > CpuState.Seg(s, Segment.Cs)->Limit))
@@ -179,7 +164,6 @@ public sealed unsafe class DecodedCache : ExecutionEngine
             _disposed = true;
             _interpreter.Dispose();
             _blocks.Dispose();
-            NativeMemory.AlignedFree(_lookup);
         }
         base.Dispose(disposing);
     }
