@@ -22,6 +22,7 @@ public static class BootLoader
             throw new BootException(BootFailure.Empty, request.Kernel.Name, "the file has 0 bytes", "Fetch or build the image again.");
         BootFormat format = request.Format == BootFormat.Auto ? Choose(request) : request.Format;
         BootFile kernel = format == BootFormat.Flat ? request.Kernel : request.Kernel.Decompressed();
+        BiosData.Write(new GuestLayout(target));
         return format switch
         {
             BootFormat.Linux => LinuxLoader.Load(request, target, kernel),

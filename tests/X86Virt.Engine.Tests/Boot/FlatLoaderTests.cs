@@ -24,6 +24,18 @@ public sealed unsafe class FlatLoaderTests
         Assert.Equal(Code, bench.Read(0x7C00, 3));
     }
 
+    [Fact]
+    public void AnswersFirmwareServicesWithNotSupported()
+    {
+        using var bench = new BootBench();
+        BootLoader.Load(Flat(), bench.Target);
+        uint service = bench.Memory.Read<uint>(0x13 * 4);
+        Assert.Equal(0x0000_0500u, service);
+        Assert.Equal(0xCF, bench.Read(service, 11)[^1]);
+        Assert.Equal(BootBench.LowRam >> 10, bench.Memory.Read<ushort>(0x413));
+        Assert.Equal(BootBench.LowRam >> 4, bench.Memory.Read<ushort>(0x40E));
+    }
+
     [Theory]
     [InlineData(0x2_3450UL)]
     [InlineData(0x8_0000UL)]

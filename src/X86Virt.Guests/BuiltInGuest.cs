@@ -1,0 +1,21 @@
+namespace X86Virt.Guests;
+
+/// <summary>A guest that needs no download: machine code and how to enter it.</summary>
+/// <param name="Name">What users call it.</param>
+/// <param name="Description">What it does, in a sentence.</param>
+/// <param name="Image">A multiboot image, or a flat binary where <paramref name="Bitness"/> is 64.</param>
+/// <param name="Bitness">Size of code at the entry: 32 or 64.</param>
+/// <param name="LoadAddress">Guest-physical address of the first byte.</param>
+/// <param name="EntryPoint">Guest-physical address of the first instruction.</param>
+/// <param name="Symbols">Addresses of its routines by name.</param>
+public sealed record BuiltInGuest(string Name, string Description, byte[] Image, int Bitness, ulong LoadAddress, ulong EntryPoint, IReadOnlyDictionary<string, ulong> Symbols)
+{
+    /// <summary>A monitor on the first serial line: a prompt with commands to look at the machine and to end it.</summary>
+    public static BuiltInGuest Hello { get; } = MonitorGuest.Build();
+
+    /// <summary>
+    /// Calls isPrime(<paramref name="n"/>), the worked example of the paper on binary translation, and ends the machine through
+    /// isa-debug-exit with the result: exit code 3 for a prime, 1 for any other number.
+    /// </summary>
+    public static BuiltInGuest IsPrime(int n) => IsPrimeGuest.Build(n);
+}
