@@ -15,10 +15,11 @@ internal sealed unsafe class BootBench : IDisposable
         ulong size = mebibytes << 20;
         Memory = new PhysicalMemory(size);
         Memory.MapRam(0, size, 0);
-        Cpu = new Cpu(Memory, new NoBus(), new ProcessorModel());
+        Cpu = new Cpu(Memory, Bus, new ProcessorModel());
         Target = new BootTarget(Memory, Cpu, [new(0, LowRam, 1), new(LowRam, 0x400, 2), new(0xF_0000, 0x1_0000, 2), new(0x10_0000, size - 0x10_0000, 1)], 0xF_0010);
     }
 
+    public SerialBus Bus { get; } = new();
     public PhysicalMemory Memory { get; }
     public Cpu Cpu { get; }
     public BootTarget Target { get; }
@@ -43,12 +44,30 @@ internal sealed unsafe class BootBench : IDisposable
         Memory.Dispose();
     }
 
-    private sealed class NoBus : IProcessorBus
+    /// <summary>A serial line that is always ready and isa-debug-exit; nothing else answers.</summary>
+    public sealed class SerialBus : IProcessorBus
     {
-        public uint ReadPort(ushort port, int size) => uint.MaxValue;
+        public Queue<byte> Input { get; } = new();
+        public System.Text.StringBuilder Output { get; } = new();
+
+        /// <summary>What the guest wrote to isa-debug-exit.</summary>
+        public uint? Exit { get; private set; }
+        public Dictionary<ushort, uint> Written { get; } = [];
+
+        public uint ReadPort(ushort port, int size) => port switch
+        {
+            0x3FD => 0x60u | (Input.Count != 0 ? 1u : 0),
+            0x3F8 => Input.TryDequeue(out byte b) ? b : 0u,
+            _ => uint.MaxValue >> (32 - size * 8),
+        };
 
         public void WritePort(ushort port, int size, uint value)
         {
+            Written[port] = value;
+            if (port == 0x3F8)
+                Output.Append((char)(byte)value);
+            if (port == 0xF4)
+                Exit = value;
         }
 
         public bool InterruptPending => false;
