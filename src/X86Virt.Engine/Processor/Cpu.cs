@@ -104,6 +104,7 @@ public sealed unsafe class Cpu : IDisposable
         _disposed = true;
         Memory.MapChanged -= OnMapChanged;
         Tlb.Dispose();
+        Handlers.Dispose();
         _self.Free();
         HostMemory.Free((byte*)State, CpuState.AllocationSize);
     }

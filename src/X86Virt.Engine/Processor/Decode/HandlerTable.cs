@@ -6,22 +6,32 @@ namespace X86Virt.Engine.Processor;
 /// Finds the handler of an instruction by its encoding form (Iced's <see cref="Code"/>) and whether it has a memory operand. Families bind
 /// lazily, on the first use of a form, so that a machine that runs little pays for little.
 /// </summary>
-public sealed unsafe class HandlerTable
+internal sealed unsafe class HandlerTable : IDisposable
 {
-    private readonly nint[] _bound = new nint[(int)Code.DeclareQword * 2 + 4096];
+    private const int Slots = (int)Code.DeclareQword * 2 + 4096;
 
-    public Handler Bind(in Instruction instruction, bool memory)
+    private readonly nint[] _bound = new nint[Slots];
+    private readonly bool[] _hosted = new bool[Slots];
+    private readonly StubCache _stubs = new();
+
+    /// <summary>Completes an entry: its handler and, for an instruction that the host executes, its stub.</summary>
+    public void Bind(in Instruction instruction, bool memory, Op* op)
     {
         int slot = (int)instruction.Code * 2 + (memory ? 1 : 0);
         nint handler = _bound[slot];
         if (handler == 0)
-            _bound[slot] = handler = (nint)Find(instruction, memory);
-        return (Handler)handler;
+            _bound[slot] = handler = (nint)Find(instruction, memory, out _hosted[slot]);
+        op->Handler = (Handler)handler;
+        if (_hosted[slot])
+            op->Immediate = _stubs.Find(instruction);
     }
 
+    public void Dispose() => _stubs.Dispose();
+
     /// <summary>Asks each family in turn; what none knows is an invalid opcode.</summary>
-    private static Handler Find(in Instruction instruction, bool memory)
+    private static Handler Find(in Instruction instruction, bool memory, out bool hosted)
     {
+        hosted = false;
         Handler handler;
         if ((handler = ArithmeticFamily.Bind(instruction, memory)) != null
             || (handler = MoveFamily.Bind(instruction, memory)) != null
@@ -36,8 +46,17 @@ public sealed unsafe class HandlerTable
             || (handler = AccumulatorFamily.Bind(instruction)) != null
             || (handler = FrameFamily.Bind(instruction)) != null
             || (handler = DecimalFamily.Bind(instruction)) != null
-            || (handler = BitManipulationFamily.Bind(instruction, memory)) != null)
+            || (handler = BitManipulationFamily.Bind(instruction, memory)) != null
+            || (handler = X87ControlFamily.Bind(instruction, memory)) != null
+            || (handler = FxsaveFamily.Bind(instruction)) != null
+            || (handler = XsaveFamily.Bind(instruction)) != null
+            || (handler = CacheHintFamily.Bind(instruction, memory)) != null)
             return handler;
+        if ((handler = HostExecutedFamily.Bind(instruction, memory)) != null)
+        {
+            hosted = true;
+            return handler;
+        }
         return &Invalid;
     }
 

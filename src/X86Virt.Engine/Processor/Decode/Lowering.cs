@@ -104,7 +104,7 @@ internal static unsafe class Lowering
             && ((mode & CodeMode.Flat) == 0 || op->Segment is Segment.Cs or Segment.Fs or Segment.Gs))
             flags |= OpFlags.Checked;
         op->Flags = flags;
-        op->Handler = handlers.Bind(instruction, memory);
+        handlers.Bind(instruction, memory, op);
     }
 
     private static Segment OperandSegment(in Instruction instruction) => (Segment)OperandRegisters.Name(instruction.MemorySegment);

@@ -38,6 +38,20 @@ public unsafe struct CpuState
     internal const int LookupOffset = TlbOffset + Processor.Tlb.SizeInBytes;
     internal const int AllocationSize = LookupOffset + CodeLookup.SizeInBytes;
 
+    // Fields that stubs of host-executed instructions name.
+    internal const int RaxOffset = 0x00;
+    internal const int RcxOffset = 0x08;
+    internal const int RdxOffset = 0x10;
+    internal const int MxcsrOffset = 0x2C0;
+    internal const int FxOffset = 0x300;
+    internal const int VectorsOffset = 0x500;
+    internal const int OperandOffset = 0x700;
+    internal const int HostX87Offset = 0x740;
+    internal const int HostMxcsrOffset = 0x7C0;
+
+    /// <summary>Bytes of one entry of <see cref="Vectors"/>.</summary>
+    public const int VectorSize = 32;
+
     [FieldOffset(0x00)] public fixed ulong Gpr[16];
     [FieldOffset(0x00)] public ulong Rax;
     [FieldOffset(0x08)] public ulong Rcx;
@@ -158,16 +172,25 @@ public unsafe struct CpuState
     [FieldOffset(0x298)] public ulong ModifyAddress;
     [FieldOffset(0x2A0)] public fixed byte ModifyBuffer[16];
 
-    [FieldOffset(0x2C0)] public uint Mxcsr;
+    [FieldOffset(MxcsrOffset)] public uint Mxcsr;
 
-    /// <summary>An FXSAVE image: the x87/MMX part is the guest's; the XMM part is scratch (vectors live in <see cref="Vectors"/>).</summary>
-    [FieldOffset(0x300)] public fixed byte Fx[512];
+    /// <summary>
+    /// The x87 and MMX state as in an FXSAVE image, but registers by physical number (<see cref="X87State"/>); no XMM part: vectors
+    /// live in <see cref="Vectors"/>.
+    /// </summary>
+    [FieldOffset(FxOffset)] public fixed byte Fx[512];
 
     /// <summary>YMM0 to YMM15, 32 bytes each; XMM registers are their low halves.</summary>
-    [FieldOffset(0x500)] public fixed byte Vectors[16 * 32];
+    [FieldOffset(VectorsOffset)] public fixed byte Vectors[16 * VectorSize];
 
-    /// <summary>16 to 32 bytes of scratch for operands of instructions that the host executes.</summary>
-    [FieldOffset(0x700)] public fixed byte Operand[64];
+    /// <summary>Scratch for memory operands of instructions that the host executes.</summary>
+    [FieldOffset(OperandOffset)] public fixed byte Operand[64];
+
+    /// <summary>Scratch: an FNSAVE image (108 bytes) to hand the x87 state to the host.</summary>
+    [FieldOffset(HostX87Offset)] public fixed byte HostX87[128];
+
+    /// <summary>Scratch: what stubs load into the host's MXCSR.</summary>
+    [FieldOffset(HostMxcsrOffset)] public uint HostMxcsr;
 
     /// <summary>The segment register <paramref name="segment"/>; the state must be pinned, as it always is.</summary>
     public static SegmentRegister* Seg(CpuState* s, Segment segment) => (SegmentRegister*)s->_segments + (int)segment;
