@@ -8,7 +8,8 @@ namespace X86Virt.Engine.Processor;
 /// </summary>
 internal sealed unsafe class HandlerTable : IDisposable
 {
-    private const int Slots = (int)Code.DeclareQword * 2 + 4096;
+    /// <summary>The last value of Code, times two.</summary>
+    private const int Slots = ((int)Code.VEX_Vsm3rnds2_xmm_xmm_xmmm128_imm8 + 1) * 2;
 
     private readonly nint[] _bound = new nint[Slots];
     private readonly bool[] _hosted = new bool[Slots];

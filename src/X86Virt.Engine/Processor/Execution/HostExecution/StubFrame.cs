@@ -41,7 +41,7 @@ internal static unsafe class StubFrame
             host.MemoryIndex = Register.None;
             host.MemoryIndexScale = 1;
             host.MemoryDisplacement64 = CpuState.OperandOffset;
-            host.MemoryDisplSize = 4;
+            host.MemoryDisplSize = 8;
         }
         return host;
     }
