@@ -21,6 +21,8 @@ public static class BootLoader
         if (request.Kernel.Length == 0)
             throw new BootException(BootFailure.Empty, request.Kernel.Name, "the file has 0 bytes", "Fetch or build the image again.");
         BootFormat format = request.Format == BootFormat.Auto ? Choose(request) : request.Format;
+        if (format != BootFormat.Flat && (request.LoadAddress != null || request.EntryPoint != null))
+            throw request.Kernel.Unsupported($"the image is {format} and says itself where it goes, but an address is given", "Leave out -LoadAddress and the entry point, or load it with -FlatBinary.");
         BootFile kernel = format == BootFormat.Flat ? request.Kernel : request.Kernel.Decompressed();
         BiosData.Write(new GuestLayout(target));
         return format switch

@@ -115,6 +115,15 @@ public sealed unsafe class FlatLoaderTests
     }
 
     [Fact]
+    public void RefusesAnAddressForAnImageThatHasItsOwn()
+    {
+        using var bench = new BootBench();
+        var request = new BootRequest(new BootFile("program", Images.Elf(false, linear: 0x10_0000))) { LoadAddress = 0x20_0000 };
+        Assert.Equal(BootFailure.Unsupported, Assert.Throws<BootException>(() => BootLoader.Load(request, bench.Target)).Failure);
+        Assert.Equal(BootFormat.Flat, BootLoader.Load(request with { Format = BootFormat.Flat }, bench.Target).Format);
+    }
+
+    [Fact]
     public void SaysWhyAFileCannotBeRead()
     {
         string folder = Directory.CreateTempSubdirectory().FullName, path = Path.Combine(folder, "empty");
