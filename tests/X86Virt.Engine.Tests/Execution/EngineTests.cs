@@ -6,9 +6,10 @@ namespace X86Virt.Engine.Tests.Execution;
 public unsafe class EngineTests
 {
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void LoopRetiresTheInstructionsItExecutes(bool decodedCache)
+    [InlineData("Interpreter")]
+    [InlineData("DecodedCache")]
+    [InlineData("BinaryTranslation")]
+    public void LoopRetiresTheInstructionsItExecutes(string engine)
     {
         byte[] code = BareCpu.Assemble(64, a =>
         {
@@ -21,7 +22,7 @@ public unsafe class EngineTests
             a.jnz(loop);
             a.mov(__qword_ptr[0x8000], rax);
         });
-        using var cpu = new BareCpu(64, decodedCache);
+        using var cpu = new BareCpu(64, BareCpu.Engines[engine]);
         cpu.Run(code, 3 + 3000);
 
         Assert.Equal(500500UL, cpu.State->Rax);
@@ -31,9 +32,10 @@ public unsafe class EngineTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void CodeThatRewritesItselfAheadRunsTheNewCode(bool decodedCache)
+    [InlineData("Interpreter")]
+    [InlineData("DecodedCache")]
+    [InlineData("BinaryTranslation")]
+    public void CodeThatRewritesItselfAheadRunsTheNewCode(string engine)
     {
         byte[] code = BareCpu.Assemble(64, a =>
         {
@@ -45,7 +47,7 @@ public unsafe class EngineTests
             a.mov(eax, 1);
             a.nop();
         });
-        using var cpu = new BareCpu(64, decodedCache);
+        using var cpu = new BareCpu(64, BareCpu.Engines[engine]);
         cpu.Run(code, 5);
 
         Assert.Equal(7UL, cpu.State->Rax);

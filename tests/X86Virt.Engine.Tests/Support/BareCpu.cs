@@ -12,7 +12,7 @@ internal sealed unsafe class BareCpu : IDisposable
 
     private sealed class NoBus : IProcessorBus
     {
-        public bool Shutdown { get; private set; }
+        public bool Shutdown { get; set; }
         public bool InterruptPending => false;
         public ulong TaskPriority { get; set; }
         public ulong TimeStamp => 0;
@@ -36,15 +36,30 @@ internal sealed unsafe class BareCpu : IDisposable
 
     private readonly NoBus _bus = new();
     private readonly ExecutionEngine _engine;
+    private readonly int _bitness;
 
     public BareCpu(int bitness, bool decodedCache = false, ulong ramSize = 1 << 20)
+        : this(bitness, decodedCache ? cpu => new DecodedCache(cpu) : cpu => new Interpreter(cpu), ramSize)
+    {
+    }
+
+    public BareCpu(int bitness, Func<Cpu, ExecutionEngine> engine, ulong ramSize = 1 << 20)
     {
         Memory = new PhysicalMemory(ramSize);
         Memory.MapRam(0, ramSize, 0);
         Cpu = new Cpu(Memory, _bus, new ProcessorModel());
-        _engine = decodedCache ? new DecodedCache(Cpu) : new Interpreter(Cpu);
-        SetUp(bitness);
+        _engine = engine(Cpu);
+        _bitness = bitness;
+        SetUp();
     }
+
+    /// <summary>Every engine there is, by name, for tests that all of them must pass.</summary>
+    public static IReadOnlyDictionary<string, Func<Cpu, ExecutionEngine>> Engines { get; } = new Dictionary<string, Func<Cpu, ExecutionEngine>>
+    {
+        ["Interpreter"] = cpu => new Interpreter(cpu),
+        ["DecodedCache"] = cpu => new DecodedCache(cpu),
+        ["BinaryTranslation"] = cpu => new BinaryTranslation(cpu, 4 << 20),
+    };
 
     public PhysicalMemory Memory { get; }
     public Cpu Cpu { get; }
@@ -52,8 +67,9 @@ internal sealed unsafe class BareCpu : IDisposable
     public bool Shutdown => _bus.Shutdown;
 
     /// <summary>Flat segments, CPL 0; 64-bit mode maps the first 4 GiB to itself with 1 GiB pages at 0x1000.</summary>
-    private void SetUp(int bitness)
+    private void SetUp()
     {
+        int bitness = _bitness;
         CpuState* s = State;
         if (bitness == 16)
         {
@@ -104,6 +120,34 @@ internal sealed unsafe class BareCpu : IDisposable
         State->Rip = CodeAddress;
         Cpu.SetDeadline(State->Retired + instructions);
         _engine.Run();
+    }
+
+    /// <summary>Power-on state again; the engine keeps what it has decoded.</summary>
+    public void Restart()
+    {
+        _bus.Shutdown = false;
+        Cpu.Reset();
+        SetUp();
+    }
+
+    /// <summary>Fills RAM from 0x4000 on with a pattern.</summary>
+    public void Fill(int seed)
+    {
+        for (ulong address = 0x4000; address < Memory.RamSize; address += 0x1000)
+        {
+            Memory.Write(address, 0x1234_5678_9ABC_DEF0UL * (ulong)(seed + 1) + address);
+            Memory.Write(address + 0xFF8, 0x0FED_CBA9_8765_4321UL * (ulong)(seed + 1) + address);
+        }
+    }
+
+    /// <summary>Of RAM from 0x4000 on.</summary>
+    public ulong Checksum()
+    {
+        var words = new ReadOnlySpan<ulong>(Memory.Block + 0x4000, (int)(Memory.RamSize - 0x4000) / 8);
+        ulong sum = 0;
+        foreach (ulong word in words)
+            sum = (sum ^ word) * 0x100_0000_01B3;
+        return sum;
     }
 
     public void Dispose()

@@ -61,5 +61,8 @@ internal sealed unsafe class HandlerTable : IDisposable
         return &Invalid;
     }
 
+    /// <summary>What an encoding that means nothing here is bound to.</summary>
+    internal static Handler InvalidHandler => &Invalid;
+
     private static Op* Invalid(CpuState* s, Op* op) => Fault.InvalidOpcode(s, op);
 }

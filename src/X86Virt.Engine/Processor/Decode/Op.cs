@@ -100,7 +100,10 @@ public unsafe struct Block
     public byte* HostCode;
     public int HostLength;
 
-    /// <summary>Index of the first of the chained jumps that lead here; 0 if there is none.</summary>
+    /// <summary>Where its host code leaves without having run: what its head jumps to once it is dropped.</summary>
+    public byte* HostExit;
+
+    /// <summary>The first of the chained jumps that lead here, as an index among the translation cache's links; 0 if there is none.</summary>
     public int LinksIn;
 
     /// <summary>Next block that ends in <see cref="SecondPage"/> and starts elsewhere.</summary>

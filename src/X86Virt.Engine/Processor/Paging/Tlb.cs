@@ -5,13 +5,18 @@ namespace X86Virt.Engine.Processor;
 
 /// <summary>
 /// The fast half of a TLB entry. A tag is the linear page address if an access of that kind may go straight to host memory at
-/// linear + <see cref="Addend"/>, and <see cref="NoMatch"/> otherwise (devices, tracked pages, pages with data breakpoints).
+/// linear + <see cref="Addend"/>, and no page's address otherwise (devices, tracked pages, pages with data breakpoints).
 /// </summary>
 [StructLayout(LayoutKind.Sequential, Size = 32)]
 public struct TlbEntry
 {
-    /// <summary>No page address has low bits set.</summary>
-    public const ulong NoMatch = ulong.MaxValue;
+    /// <summary>
+    /// A tag that nothing matches which is looked up in a slot. No page address has low bits set; and as every bit of the slot's number is
+    /// wrong, the exclusive-or with such an address, which translated code compares with the page size, is a page at least.
+    /// </summary>
+    public static ulong NoMatch(int slot) => ((~(ulong)slot & Processor.Tlb.IndexMask) << 12) | 0xFFF;
+
+    public static bool Matches(ulong tag) => (tag & 0xFFF) == 0;
 
     public ulong ReadTag;
     public ulong WriteTag;
@@ -53,6 +58,7 @@ public sealed unsafe class Tlb : IDisposable
 {
     public const int Entries = 1024;
     public const ulong IndexMask = Entries - 1;
+    private const ulong NoPage = ulong.MaxValue;
     private const int Modes = 4;
     private const int Total = Entries * Modes;
     internal const int SizeInBytes = Total * 32;
@@ -122,12 +128,14 @@ public sealed unsafe class Tlb : IDisposable
     /// <summary>Lets the accesses in <paramref name="fast"/> go straight to <paramref name="hostPage"/>.</summary>
     public void Open(AccessMode mode, ulong linear, byte* hostPage, PagePermissions fast)
     {
-        TlbEntry* e = _entries + Slot(mode, linear);
+        int slot = Slot(mode, linear);
+        TlbEntry* e = _entries + slot;
         ulong page = linear & ~0xFFFUL;
+        ulong none = TlbEntry.NoMatch(slot);
         e->Addend = (nint)hostPage - (nint)page;
-        e->ReadTag = (fast & PagePermissions.Read) != 0 ? page : TlbEntry.NoMatch;
-        e->WriteTag = (fast & PagePermissions.Write) != 0 ? page : TlbEntry.NoMatch;
-        e->FetchTag = (fast & PagePermissions.Fetch) != 0 ? page : TlbEntry.NoMatch;
+        e->ReadTag = (fast & PagePermissions.Read) != 0 ? page : none;
+        e->WriteTag = (fast & PagePermissions.Write) != 0 ? page : none;
+        e->FetchTag = (fast & PagePermissions.Fetch) != 0 ? page : none;
     }
 
     /// <summary>Makes stores to a page of host memory take the slow path from now on (it became code or a traced table).</summary>
@@ -136,8 +144,8 @@ public sealed unsafe class Tlb : IDisposable
         for (int i = 0; i < _filledCount; i++)
         {
             TlbEntry* e = _entries + _filled[i];
-            if (e->WriteTag != TlbEntry.NoMatch && (byte*)((nint)e->WriteTag + e->Addend) == hostPage)
-                e->WriteTag = TlbEntry.NoMatch;
+            if (TlbEntry.Matches(e->WriteTag) && (byte*)((nint)e->WriteTag + e->Addend) == hostPage)
+                e->WriteTag = TlbEntry.NoMatch(_filled[i]);
         }
     }
 
@@ -214,7 +222,7 @@ public sealed unsafe class Tlb : IDisposable
 
     private void Clear(int slot)
     {
-        _translations[slot].LinearPage = TlbEntry.NoMatch;
+        _translations[slot].LinearPage = NoPage;
         _translations[slot].Permissions = PagePermissions.None;
         ClearFast(slot);
     }
@@ -222,7 +230,7 @@ public sealed unsafe class Tlb : IDisposable
     private void ClearFast(int slot)
     {
         TlbEntry* e = _entries + slot;
-        e->ReadTag = e->WriteTag = e->FetchTag = TlbEntry.NoMatch;
+        e->ReadTag = e->WriteTag = e->FetchTag = TlbEntry.NoMatch(slot);
     }
 
     public void Dispose()

@@ -39,13 +39,20 @@ internal sealed unsafe class BlockCache : IDisposable
     public long Invalidated { get; private set; }
     public long Flushes { get; private set; }
 
+    /// <summary>Offsets of entries, as translated code names them, count from here.</summary>
+    public byte* Arena => _arena;
+
+    /// <summary>Called with each block that a store invalidated, and with null when all are forgotten.</summary>
+    public Action<nint>? Dropped { get; set; }
+
     private static int Bucket(ulong start, CodeMode mode) => (int)(((start ^ (start >> 15)) * 3 + (uint)mode * 0x9E3) & (Buckets - 1));
 
-    public Block* Find(ulong start, CodeMode mode, int secondPage)
+    /// <summary>The block of a key; <paramref name="rip"/> is 0 for blocks that serve every address.</summary>
+    public Block* Find(ulong start, CodeMode mode, ulong rip, int secondPage)
     {
         for (Block* b = _buckets[Bucket(start, mode)]; b != null; b = b->NextInBucket)
         {
-            if (b->Start == start && b->Mode == mode && (b->SecondPage < 0 || b->SecondPage == secondPage))
+            if (b->Start == start && b->Mode == mode && b->Rip == rip && (b->SecondPage < 0 || b->SecondPage == secondPage))
                 return b;
         }
         return null;
@@ -173,6 +180,7 @@ internal sealed unsafe class BlockCache : IDisposable
         Op* ops = Block.Ops(block);
         for (int i = 0; i < block->Count; i++)
             ops[i].Handler = &Control.Leave;
+        Dropped?.Invoke((nint)block);
     }
 
     private static void Unlink(Block** link, Block* block)
@@ -205,6 +213,7 @@ internal sealed unsafe class BlockCache : IDisposable
             _buckets[i] = null;
         }
         _used = 0;
+        Dropped?.Invoke(0);
         _cpu.State->PatchedOp = null;
         _cpu.InvalidateLookups();
     }

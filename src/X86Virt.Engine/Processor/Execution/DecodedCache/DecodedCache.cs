@@ -1,6 +1,4 @@
 using System.Runtime.CompilerServices;
-using Iced.Intel;
-using X86Virt.Engine.Memory;
 
 namespace X86Virt.Engine.Processor;
 
@@ -13,17 +11,15 @@ public sealed unsafe class DecodedCache : ExecutionEngine
     private const int BlockLimit = 48;
 
     private readonly Interpreter _interpreter;
-    private readonly InstructionDecoder _decoder;
-    private readonly HandlerTable _handlers;
+    private readonly BlockDecoder _decoder;
     private readonly BlockCache _blocks;
     private bool _disposed;
 
     public DecodedCache(Cpu cpu) : base(cpu)
     {
         _interpreter = new Interpreter(cpu);
-        _decoder = new InstructionDecoder(cpu);
-        _handlers = cpu.Handlers;
         _blocks = new BlockCache(cpu);
+        _decoder = new BlockDecoder(cpu, _blocks);
     }
 
     public override string Name => "DecodedCache";
@@ -99,61 +95,12 @@ public sealed unsafe class DecodedCache : ExecutionEngine
     /// <summary>The block at an address; null if a fault was raised or the code must be interpreted (devices, faults within).</summary>
     private Block* FindOrDecode(ulong linear, ulong rip)
     {
-        CpuState* s = Cpu.State;
         // At the deadline nothing may happen any more, not even a fetch fault.
-        if (s->Budget <= 0 || !_decoder.Fetch(linear, out byte* host, out _) || host == null)
+        if (Cpu.State->Budget <= 0)
             return null;
-        PhysicalMemory memory = Cpu.Memory;
-        ulong start = (ulong)(host - memory.Block);
-        CodeMode mode = s->Mode;
-        int secondPage = -1;
-        if (_blocks.HasCrossing(start, mode))
-        {
-            if (!SecondPage(linear, out secondPage))
-                return null;
-        }
-        Block* block = _blocks.Find(start, mode, secondPage);
-        return block != null ? block : Decode(host, start, linear, mode, rip);
-    }
-
-    private bool SecondPage(ulong linear, out int page)
-    {
-        page = -1;
-        ulong next = (linear & ~0xFFFUL) + 0x1000;
-        if (!_decoder.Fetch(Cpu.State->LongMode ? next : (uint)next, out byte* host, out _) || host == null)
-            return false;
-        page = Cpu.Memory.PageIndex(host);
-        return true;
-    }
-
-    private Block* Decode(byte* host, ulong start, ulong linear, CodeMode mode, ulong rip)
-    {
-        Block* block = _blocks.Reserve(BlockLimit);
-        Op* ops = Block.Ops(block);
-        int available = 0x1000 - (int)(linear & 0xFFF);
-        int offset = 0, count = 0, secondPage = -1;
-        while (count < BlockLimit && offset < available)
-        {
-            DecodeResult result = _decoder.Decode(host + offset, available - offset, mode, rip + (ulong)offset, out Instruction instruction);
-            if (result != DecodeResult.Decoded)
-            {
-                if (count > 0)
-                    break;
-                // The first instruction runs into the next page: a block of its own.
-                if (result == DecodeResult.TooLong || !SecondPage(linear, out secondPage)
-                    || !_decoder.Decode(linear, mode, rip, out instruction))
-                    return null;
-            }
-            Lowering.Lower(instruction, mode, rip, offset, ops + count, _handlers);
-            ops[count].Ordinal = (ushort)count;
-            count++;
-            offset += instruction.Length;
-            if (secondPage >= 0 || BlockEnd.Is(instruction))
-                break;
-        }
-        ops[count] = new Op { Handler = &Control.EndOfBlock, Offset = (ushort)offset, Ordinal = (ushort)count };
-        *block = new Block { Start = start, Mode = mode, Count = (ushort)count, Bytes = (ushort)offset, SecondPage = secondPage, Valid = true };
-        _blocks.Add(block);
+        Block* block = _decoder.FindOrDecode(linear, rip, Cpu.State->Mode, 0, BlockLimit, out bool isNew);
+        if (block != null && isNew)
+            _blocks.Add(block);
         return block;
     }
 

@@ -1,0 +1,79 @@
+using Iced.Intel;
+
+namespace X86Virt.Engine.Processor;
+
+/// <summary>Decodes a run of instructions into a block: up to the first that must end it, a limit, or the end of the page.</summary>
+internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
+{
+    public const int MaximumLimit = 64;
+
+    private readonly InstructionDecoder _decoder = new(cpu);
+    private readonly HandlerTable _handlers = cpu.Handlers;
+
+    /// <summary>What Iced made of the block decoded last, in order.</summary>
+    public Instruction[] Instructions { get; } = new Instruction[MaximumLimit];
+
+    /// <summary>
+    /// Looks up or decodes the block at the current RIP. Null if a fault was raised, or if the code must be interpreted (in a device,
+    /// or faulting when decoded). <paramref name="isNew"/> tells a block that was just decoded; the caller adds it to the cache.
+    /// </summary>
+    public Block* FindOrDecode(ulong linear, ulong rip, CodeMode mode, ulong keyRip, int limit, out bool isNew)
+    {
+        isNew = false;
+        if (!_decoder.Fetch(linear, out byte* host, out _) || host == null)
+            return null;
+        ulong start = (ulong)(host - cpu.Memory.Block);
+        int secondPage = -1;
+        if (blocks.HasCrossing(start, mode) && !SecondPage(linear, out secondPage))
+            return null;
+        Block* block = blocks.Find(start, mode, keyRip, secondPage);
+        if (block != null)
+            return block;
+        isNew = true;
+        return Decode(host, start, linear, mode, rip, keyRip, limit);
+    }
+
+    private bool SecondPage(ulong linear, out int page)
+    {
+        page = -1;
+        ulong next = (linear & ~0xFFFUL) + 0x1000;
+        if (!_decoder.Fetch(cpu.State->LongMode ? next : (uint)next, out byte* host, out _) || host == null)
+            return false;
+        page = cpu.Memory.PageIndex(host);
+        return true;
+    }
+
+    private Block* Decode(byte* host, ulong start, ulong linear, CodeMode mode, ulong rip, ulong keyRip, int limit)
+    {
+        Block* block = blocks.Reserve(limit);
+        Op* ops = Block.Ops(block);
+        int available = 0x1000 - (int)(linear & 0xFFF);
+        int offset = 0, count = 0, secondPage = -1;
+        while (count < limit && offset < available)
+        {
+            DecodeResult result = _decoder.Decode(host + offset, available - offset, mode, rip + (ulong)offset, out Instruction instruction);
+            if (result != DecodeResult.Decoded)
+            {
+                if (count > 0)
+                    break;
+                // The first instruction runs into the next page: a block of its own.
+                if (result == DecodeResult.TooLong || !SecondPage(linear, out secondPage)
+                    || !_decoder.Decode(linear, mode, rip, out instruction))
+                    return null;
+            }
+            Lowering.Lower(instruction, mode, rip, offset, ops + count, _handlers);
+            ops[count].Ordinal = (ushort)count;
+            Instructions[count] = instruction;
+            count++;
+            offset += instruction.Length;
+            if (secondPage >= 0 || BlockEnd.Is(instruction))
+                break;
+        }
+        ops[count] = new Op { Handler = &Control.EndOfBlock, Offset = (ushort)offset, Ordinal = (ushort)count };
+        *block = new Block
+        {
+            Start = start, Mode = mode, Rip = keyRip, Count = (ushort)count, Bytes = (ushort)offset, SecondPage = secondPage, Valid = true,
+        };
+        return block;
+    }
+}

@@ -1,0 +1,166 @@
+namespace X86Virt.Engine.Processor;
+
+/// <summary>
+/// Translates guest code to host code, unit by unit, on demand, and runs it from the translation cache. Whatever the translator leaves to the
+/// interpreter's handlers, a memory access that needs more than the TLB's fast half included, is executed by the entry that was decoded
+/// along with the unit; so this engine agrees with <see cref="DecodedCache"/> to the instruction.
+/// </summary>
+public sealed unsafe class BinaryTranslation : ExecutionEngine
+{
+    public const long DefaultCacheSize = 32 << 20;
+
+    private readonly Interpreter _interpreter;
+    private readonly BlockCache _blocks;
+    private readonly BlockDecoder _decoder;
+    private readonly TranslationCache _cache;
+    private readonly Translator _translator;
+    private readonly HostAssembler _assembler = new();
+    private bool _disposed;
+
+    public BinaryTranslation(Cpu cpu, long cacheSize = DefaultCacheSize) : base(cpu)
+    {
+        _interpreter = new Interpreter(cpu);
+        _blocks = new BlockCache(cpu) { Dropped = OnDropped };
+        _decoder = new BlockDecoder(cpu, _blocks);
+        _cache = new TranslationCache(cacheSize, _assembler);
+        _translator = new Translator(cpu.State, _cache, _blocks, _assembler, HandlerTable.InvalidHandler);
+    }
+
+    public override string Name => "BinaryTranslation";
+
+    /// <summary>Translation runs x86-64 code.</summary>
+    public static bool IsSupported => System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.X64;
+
+    /// <summary>Times that translated code left to have a handler executed.</summary>
+    public long Callouts { get; private set; }
+
+    /// <summary>Times that it left to have the next unit found.</summary>
+    public long Dispatches { get; private set; }
+
+    public long UnitsTranslated => _translator.Units;
+
+    public override void Step() => _interpreter.Step();
+
+    public override void Run()
+    {
+        CpuState* s = Cpu.State;
+        uint link = 0;
+        long flushes = 0;
+        while (true)
+        {
+            if (s->Attention != Attention.None)
+            {
+                link = 0;
+                if (!EventDelivery.Service(Cpu))
+                    return;
+                if (s->Attention != Attention.None)
+                {
+                    if (s->Budget <= 0)
+                        return;
+                    EventDelivery.StepWatched(Cpu, _interpreter);
+                    continue;
+                }
+            }
+
+            ulong rip = s->Rip;
+            ulong linear = (s->Mode & CodeMode.SizeMask) == CodeMode.Code64 ? rip : (uint)(CpuState.Seg(s, Segment.Cs)->Base + rip);
+            CodeLookup* entry = CodeLookup.Entry(s, linear);
+            Block* block = entry->Block;
+            if (entry->Linear != linear || entry->Key != s->LookupKey)
+            {
+                block = s->AccessMode == AccessMode.UserAligned ? null : FindOrTranslate(linear, rip);
+                if (block == null)
+                {
+                    link = 0;
+                    if (s->Attention != Attention.None)
+                        continue;
+                    if (s->Budget <= 0)
+                        return;
+                    _interpreter.Execute();
+                    continue;
+                }
+                *entry = new CodeLookup { Linear = linear, Key = s->LookupKey, Block = block, Host = _cache.ToExecutable(block->HostCode) };
+            }
+
+            if (s->Budget < block->Count || ((s->Mode & CodeMode.Flat) == 0 && rip + block->Bytes - 1 > CpuState.Seg(s, Segment.Cs)->Limit))
+            {
+                if (s->Budget <= 0)
+                    return;
+                link = 0;
+                _interpreter.Execute();
+                continue;
+            }
+            if (link != 0 && flushes == _blocks.Flushes && block->SecondPage < 0)
+                _cache.Chain(link, block);
+            link = Enter(s, _cache.ToExecutable(block->HostCode));
+            flushes = _blocks.Flushes;
+        }
+    }
+
+    /// <summary>Runs translated code until it must be dispatched anew; returns the jump to chain then, or 0.</summary>
+    private uint Enter(CpuState* s, byte* code)
+    {
+        while (_cache.Enter(s, code) == (int)TranslationExit.Callout)
+        {
+            Callouts++;
+            Op* op = (Op*)(_blocks.Arena + s->ExitOp);
+            Block* block = Op.BlockOf(op);
+            s->BlockRip = block->Rip;
+            Op* next = op->Handler(s, op);
+            if (next == null)
+                return 0;
+            // The block's end, an invalidated block, or a device that wants attention: the entry leaves the block.
+            if (next->Ordinal == block->Count || !block->Valid || s->PatchedOp == next)
+            {
+                next->Handler(s, next);
+                return 0;
+            }
+            code = _cache.Executable(s->ExitResume);
+        }
+        Dispatches++;
+        return s->ExitLink;
+    }
+
+    private Block* FindOrTranslate(ulong linear, ulong rip)
+    {
+        CpuState* s = Cpu.State;
+        // At the deadline nothing may happen any more, not even a fetch fault.
+        if (s->Budget <= 0)
+            return null;
+        if (!_translator.HasRoom)
+            _blocks.Flush();
+        CodeMode mode = s->Mode | (CodeMode)((uint)s->AccessMode << 8);
+        Block* block = _decoder.FindOrDecode(linear, rip, mode, rip, BlockDecoder.MaximumLimit, out bool isNew);
+        if (block == null || !isNew)
+            return block;
+        _translator.Translate(block, _decoder.Instructions.AsSpan(0, block->Count), s->AccessMode);
+        _blocks.Add(block);
+        return block;
+    }
+
+    /// <summary>A dropped unit may be the one that is being executed: its head leaves from now on.</summary>
+    private void OnDropped(nint dropped)
+    {
+        if (dropped == 0)
+        {
+            _cache.Clear();
+            return;
+        }
+        Block* block = (Block*)dropped;
+        _cache.Unchain(block);
+        _assembler.Cursor = block->HostCode;
+        _assembler.JumpTo(block->HostExit);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (!_disposed)
+        {
+            _disposed = true;
+            _interpreter.Dispose();
+            _blocks.Dispose();
+            _cache.Dispose();
+        }
+        base.Dispose(disposing);
+    }
+}

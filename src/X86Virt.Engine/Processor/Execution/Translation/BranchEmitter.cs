@@ -1,0 +1,194 @@
+using Iced.Intel;
+
+namespace X86Virt.Engine.Processor;
+
+/// <summary>Control flow: chained, looked up by a constant address, or looked up by a computed one.</summary>
+internal sealed unsafe partial class Translator
+{
+    private bool EmitBranch(in Instruction instruction, int i)
+    {
+        if (instruction.IsJccShortOrNear)
+            return EmitConditional(instruction);
+        return instruction.Mnemonic switch
+        {
+            Mnemonic.Jmp => EmitJump(instruction, i),
+            Mnemonic.Call => EmitCall(instruction, i),
+            _ => EmitReturn(i),
+        };
+    }
+
+    private ulong TargetOf(in Instruction instruction) => Wrap(instruction.NearBranchTarget);
+
+    private bool EmitConditional(in Instruction instruction)
+    {
+        int condition = (int)instruction.ConditionCode - 1;
+        if (!Reachable(TargetOf(instruction)))
+            return false;
+        byte* taken;
+        if (_flagsInHost)
+        {
+            SaveFlags();
+            taken = _a.JumpIf((HostCondition)condition);
+        }
+        else
+        {
+            taken = JumpIfInState(condition);
+        }
+        EmitTaken(taken, TargetOf(instruction));
+        EmitGoto(Wrap(_block->Rip + _block->Bytes));
+        return true;
+    }
+
+    /// <summary>Tests a condition on the flags in the state, without loading them where one bit decides.</summary>
+    private byte* JumpIfInState(int condition)
+    {
+        int mask = (condition >> 1) switch { 0 => 1, 1 => 1, 2 => 0x40, 3 => 0x41, 4 => 0x80, 5 => 4, _ => 0 };
+        if (mask == 0)
+        {
+            LoadFlags();
+            return _a.JumpIf((HostCondition)condition);
+        }
+        _a.TestByte(HostAssembler.Rbx, CpuState.StatusFlagsOffset + (condition >> 1 == 0 ? 0 : 1), mask);
+        _flagsInHost = false;
+        return _a.JumpIf((condition & 1) == 0 ? HostCondition.NotEqual : HostCondition.Equal);
+    }
+
+    /// <summary>A target the branch itself does not fault on.</summary>
+    private bool Reachable(ulong target)
+        => (_mode & CodeMode.SizeMask) != CodeMode.Code64 || Canonical.Is(_state, target);
+
+    private bool SamePage(ulong target) => ((target ^ _block->Rip) & ~0xFFFUL) == 0 && _block->SecondPage < 0;
+
+    /// <summary>A conditional jump's way out: chained in its page, else through the lookup table out of line.</summary>
+    private void EmitTaken(byte* jump, ulong target)
+    {
+        if (SamePage(target))
+        {
+            AddExit(jump, target, chain: true);
+            return;
+        }
+        // Straight-line code is for the way not taken: skip over the probe.
+        byte* over = _a.Jump();
+        _a.Link(jump);
+        EmitProbeConstant(target);
+        _a.Link(over);
+    }
+
+    /// <summary>Goes to a known address. Flags are in the state.</summary>
+    private void EmitGoto(ulong target)
+    {
+        if (SamePage(target))
+            AddExit(_a.Jump(), target, chain: true);
+        else
+            EmitProbeConstant(target);
+    }
+
+    /// <summary>Another page may have been mapped anew: the lookup table knows, and its entry for a known address is at a known place.</summary>
+    private void EmitProbeConstant(ulong target)
+    {
+        int entry = CpuState.LookupOffset + CodeLookup.OffsetOf(target);
+        _a.Load(8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.LookupKeyOffset);
+        _a.AluLoad(HostAlu.Cmp, 8, HostAssembler.Rax, HostAssembler.Rbx, entry + CodeLookup.KeyOffset);
+        AddExit(_a.JumpIf(HostCondition.NotEqual), target, chain: false);
+        _a.MoveImmediate(HostAssembler.Rax, target);
+        _a.AluLoad(HostAlu.Cmp, 8, HostAssembler.Rax, HostAssembler.Rbx, entry + CodeLookup.LinearOffset);
+        AddExit(_a.JumpIf(HostCondition.NotEqual), target, chain: false);
+        _a.JumpMemory(HostAssembler.Rbx, entry + CodeLookup.HostOffset);
+    }
+
+    /// <summary>
+    /// Looks up the address in RAX; leaves the offset of its entry in RCX. Where it is not found the handler executes the branch, all of it.
+    /// </summary>
+    private void EmitProbe(int i)
+    {
+        _a.Move(4, HostAssembler.Rcx, HostAssembler.Rax);
+        _a.ShiftLeft(4, HostAssembler.Rcx, 5);
+        _a.Move(4, HostAssembler.Rdx, HostAssembler.Rax);
+        _a.ShiftRight(4, HostAssembler.Rdx, 7);
+        _a.Alu(HostAlu.Xor, 4, HostAssembler.Rcx, HostAssembler.Rdx);
+        _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rcx, CodeLookup.IndexMask);
+        _a.AluLoadIndexed(HostAlu.Cmp, 8, HostAssembler.Rax, HostAssembler.Rbx, HostAssembler.Rcx, 0, CpuState.LookupOffset + CodeLookup.LinearOffset);
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+        _a.Load(8, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.LookupKeyOffset);
+        _a.AluLoadIndexed(HostAlu.Cmp, 8, HostAssembler.Rdx, HostAssembler.Rbx, HostAssembler.Rcx, 0, CpuState.LookupOffset + CodeLookup.KeyOffset);
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+    }
+
+    private void EmitJumpToEntry() => _a.JumpMemoryIndexed(HostAssembler.Rbx, HostAssembler.Rcx, CpuState.LookupOffset + CodeLookup.HostOffset);
+
+    private bool EmitJump(in Instruction instruction, int i)
+    {
+        if (instruction.IsJmpShortOrNear)
+        {
+            if (!Reachable(TargetOf(instruction)))
+                return false;
+            SaveFlags();
+            EmitGoto(TargetOf(instruction));
+            return true;
+        }
+        ClobberFlags(FlagLiveness.Status);
+        EmitTarget(instruction, i);
+        EmitProbe(i);
+        EmitJumpToEntry();
+        return true;
+    }
+
+    /// <summary>An indirect branch's target into RAX.</summary>
+    private void EmitTarget(in Instruction instruction, int i)
+    {
+        if (instruction.Op0Kind == OpKind.Register)
+        {
+            GetGuest(RegisterMap.GuestOf(instruction.Op0Register), HostAssembler.Rax);
+            if (StackWidth == 4)
+                _a.Move(4, HostAssembler.Rax, HostAssembler.Rax);
+            return;
+        }
+        EmitHostAddress(instruction, i, StackWidth, write: false);
+        _a.Load(StackWidth, HostAssembler.Rax, HostAssembler.Rax, 0);
+    }
+
+    private bool EmitCall(in Instruction instruction, int i)
+    {
+        bool direct = instruction.IsCallNear;
+        if (direct && !Reachable(TargetOf(instruction)))
+            return false;
+        ClobberFlags(FlagLiveness.Status);
+        if (!direct)
+        {
+            EmitTarget(instruction, i);
+            EmitProbe(i);
+            _a.LoadIndexed(8, HostAssembler.Rdx, HostAssembler.Rbx, HostAssembler.Rcx, 0, CpuState.LookupOffset + CodeLookup.HostOffset);
+            _a.Store(8, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.JumpTargetOffset);
+        }
+        int width = StackWidth;
+        EmitStackAddress(-width, width, write: true, i);
+        ulong next = Wrap(_block->Rip + _block->Bytes);
+        if (width == 4 || (long)next == (int)next)
+        {
+            _a.StoreImmediate(width, HostAssembler.Rax, 0, (int)next);
+        }
+        else
+        {
+            _a.MoveImmediate(HostAssembler.Rcx, next);
+            _a.Store(8, HostAssembler.Rcx, HostAssembler.Rax, 0);
+        }
+        MoveStackPointer(-width);
+        if (direct)
+            EmitGoto(TargetOf(instruction));
+        else
+            _a.JumpMemory(HostAssembler.Rbx, CpuState.JumpTargetOffset);
+        return true;
+    }
+
+    private bool EmitReturn(int i)
+    {
+        int width = StackWidth;
+        ClobberFlags(FlagLiveness.Status);
+        EmitStackAddress(0, width, write: false, i);
+        _a.Load(width, HostAssembler.Rax, HostAssembler.Rax, 0);
+        EmitProbe(i);
+        MoveStackPointer(width + (int)_ops[i].Immediate);
+        EmitJumpToEntry();
+        return true;
+    }
+}

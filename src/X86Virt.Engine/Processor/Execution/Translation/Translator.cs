@@ -1,0 +1,255 @@
+using Iced.Intel;
+
+namespace X86Virt.Engine.Processor;
+
+/// <summary>
+/// Translates one unit of guest code to host code. Reads as the list of its passes; each kind of instruction is emitted in a file of its own.
+/// Between two instructions every guest register is exact: eleven in host registers, five in the state; status flags are in the host's
+/// flags, in the state, or dead.
+/// </summary>
+internal sealed unsafe partial class Translator
+{
+    /// <summary>Host bytes that the longest unit can take, stubs included.</summary>
+    private const int LargestUnit = BlockDecoder.MaximumLimit * 256;
+
+    /// <summary>A push from memory through a checked segment has this many ways out.</summary>
+    private const int StubsPerInstruction = 6;
+
+    private readonly CpuState* _state;
+    private readonly HostAssembler _a;
+    private readonly TranslationCache _cache;
+    private readonly BlockCache _blocks;
+    private readonly Handler _invalid;
+    private readonly InstructionInfoFactory _info = new();
+    private readonly TranslationKind[] _kinds = new TranslationKind[BlockDecoder.MaximumLimit];
+    private readonly RflagsBits[] _needed = new RflagsBits[BlockDecoder.MaximumLimit + 1];
+
+    // The unit being translated.
+    private Block* _block;
+    private Op* _ops;
+    private CodeMode _mode;
+    private int _tlb;
+    private bool _flagsInHost;
+    private bool _flagsInState;
+    private int _stubCount;
+    private readonly Stub[] _stubs = new Stub[BlockDecoder.MaximumLimit * StubsPerInstruction + 8];
+
+    /// <summary>Code out of line, written behind the unit: a jump to it, and what it does.</summary>
+    private struct Stub
+    {
+        public byte* Jump;
+
+        /// <summary>For a slow access or callout: the entry to execute; null for an exit.</summary>
+        public Op* Op;
+        public byte* Resume;
+        public bool ReloadFlags;
+
+        /// <summary>For an exit: where the guest goes, and whether the jump may be chained.</summary>
+        public ulong Target;
+        public bool Chain;
+    }
+
+    public Translator(CpuState* state, TranslationCache cache, BlockCache blocks, HostAssembler assembler, Handler invalid)
+    {
+        _state = state;
+        _cache = cache;
+        _blocks = blocks;
+        _a = assembler;
+        _invalid = invalid;
+    }
+
+    public long Units { get; private set; }
+    public long GuestInstructions { get; private set; }
+
+    public bool HasRoom => _cache.HasRoom(LargestUnit);
+
+    /// <summary>Translates a decoded block; its entries stay, as the callouts' operands.</summary>
+    public void Translate(Block* block, ReadOnlySpan<Instruction> instructions, AccessMode accessMode)
+    {
+        Begin(block, accessMode);
+        ChooseKinds(instructions);
+        FlagLiveness.Find(instructions, _kinds.AsSpan(0, instructions.Length), _needed);
+        EmitHead();
+        for (int i = 0; i < instructions.Length; i++)
+            Emit(instructions[i], i);
+        EmitEnd(instructions);
+        EmitStubs();
+        Units++;
+        GuestInstructions += instructions.Length;
+        block->HostLength = (int)(_a.Cursor - block->HostCode);
+        _cache.Commit();
+    }
+
+    private void Begin(Block* block, AccessMode accessMode)
+    {
+        _block = block;
+        _ops = Block.Ops(block);
+        _mode = block->Mode;
+        _tlb = CpuState.TlbOffset + (int)accessMode * Tlb.Entries * sizeof(TlbEntry);
+        _flagsInHost = false;
+        _flagsInState = true;
+        _stubCount = 0;
+        _a.Cursor = _cache.Next;
+        block->HostCode = _a.Cursor;
+    }
+
+    private void ChooseKinds(ReadOnlySpan<Instruction> instructions)
+    {
+        for (int i = 0; i < instructions.Length; i++)
+            _kinds[i] = TranslationKinds.Choose(instructions[i], _ops + i, _mode, _invalid);
+    }
+
+    /// <summary>One decrement counts the unit's instructions and notices the deadline.</summary>
+    private void EmitHead()
+    {
+        _a.AluImmediateMemory(HostAlu.Sub, 8, HostAssembler.Rbx, CpuState.BudgetOffset, _block->Count);
+        AddExit(_a.JumpIf(HostCondition.Sign), _block->Rip, chain: false);
+    }
+
+    private void Emit(in Instruction instruction, int i)
+    {
+        byte* start = _a.Cursor;
+        int stubs = _stubCount;
+        (bool inHost, bool inState) = (_flagsInHost, _flagsInState);
+        bool done = _kinds[i] switch
+        {
+            TranslationKind.Register or TranslationKind.Memory => EmitData(instruction, i),
+            TranslationKind.InTc => EmitSequence(instruction, i),
+            TranslationKind.Branch => EmitBranch(instruction, i),
+            _ => false,
+        };
+        if (done)
+            return;
+        _a.Cursor = start;
+        _stubCount = stubs;
+        (_flagsInHost, _flagsInState) = (inHost, inState);
+        EmitCallout(i);
+    }
+
+    /// <summary>Has the interpreter's handler execute the instruction, here and always.</summary>
+    private void EmitCallout(int i)
+    {
+        // Whatever liveness says: the handler may read flags, and it leaves its own in the state.
+        SaveFlags();
+        _a.MoveImmediate(HostAssembler.Rax, OffsetOf(_ops + i));
+        byte* resume = _a.Cursor + 1;
+        _a.MoveImmediate(HostAssembler.Rcx, 0);
+        _a.JumpTo(_cache.CalloutThunk);
+        *(uint*)resume = _cache.OffsetOf(_a.Cursor);
+        _flagsInHost = false;
+        _flagsInState = true;
+    }
+
+    private uint OffsetOf(Op* op) => (uint)((byte*)op - _blocks.Arena);
+
+    /// <summary>What follows the last instruction if it is no branch: on to the next address.</summary>
+    private void EmitEnd(ReadOnlySpan<Instruction> instructions)
+    {
+        int last = instructions.Length - 1;
+        if (_kinds[last] == TranslationKind.Branch || BlockEnd.Is(instructions[last]))
+            return;
+        SaveFlags();
+        EmitGoto(Wrap(_block->Rip + _block->Bytes));
+    }
+
+    private ulong Wrap(ulong rip) => (_mode & CodeMode.SizeMask) == CodeMode.Code64 ? rip : (uint)rip;
+
+    private void SaveFlags()
+    {
+        if (!_flagsInHost || _flagsInState)
+            return;
+        _a.FlagsToAx();
+        _a.Store(2, HostAssembler.Rax, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
+        _flagsInState = true;
+    }
+
+    /// <summary>Brings the guest's flags into the host's; spoils RAX.</summary>
+    private void LoadFlags()
+    {
+        if (_flagsInHost)
+            return;
+        _a.LoadZeroExtended16(HostAssembler.Rax, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
+        _a.FlagsFromAx();
+        _flagsInHost = true;
+    }
+
+    /// <summary>Before host code that changes the host's flags for its own ends.</summary>
+    private void ClobberFlags(RflagsBits needed)
+    {
+        if (needed != RflagsBits.None)
+            SaveFlags();
+        _flagsInHost = false;
+    }
+
+    private void AddSlow(byte* jump, int i) => _stubs[_stubCount++] = new Stub { Jump = jump, Op = _ops + i };
+
+    private void AddExit(byte* jump, ulong target, bool chain) => _stubs[_stubCount++] = new Stub { Jump = jump, Target = target, Chain = chain };
+
+    /// <summary>Says where slow accesses added since <paramref name="from"/> go on, and whether flags are expected in the host then.</summary>
+    private void ResumeHere(int from, int i)
+    {
+        for (int k = from; k < _stubCount; k++)
+        {
+            if (_stubs[k].Op == null)
+                continue;
+            _stubs[k].Resume = _a.Cursor;
+            _stubs[k].ReloadFlags = _flagsInHost && _needed[i + 1] != RflagsBits.None;
+        }
+    }
+
+    private void EmitStubs()
+    {
+        byte* budgetExit = null;
+        for (int k = 0; k < _stubCount; k++)
+        {
+            ref Stub stub = ref _stubs[k];
+            if (stub.Jump != null)
+                _a.Link(stub.Jump);
+            if (stub.Op != null)
+            {
+                EmitSlow(ref stub);
+                continue;
+            }
+            bool head = budgetExit == null;
+            if (head)
+            {
+                // The first stub is the head's: the unit did not run.
+                _a.AluImmediateMemory(HostAlu.Add, 8, HostAssembler.Rbx, CpuState.BudgetOffset, _block->Count);
+                budgetExit = _a.Cursor;
+            }
+            EmitExit(stub.Target, stub.Chain ? stub.Jump : null);
+        }
+        _block->HostExit = budgetExit;
+    }
+
+    private void EmitSlow(ref Stub stub)
+    {
+        _a.MoveImmediate(HostAssembler.Rax, OffsetOf(stub.Op));
+        byte* resume = _a.Cursor + 1;
+        _a.MoveImmediate(HostAssembler.Rcx, 0);
+        _a.JumpTo(_cache.CalloutThunk);
+        if (stub.Resume == null)
+            return;
+        *(uint*)resume = _cache.OffsetOf(stub.ReloadFlags ? _a.Cursor : stub.Resume);
+        if (!stub.ReloadFlags)
+            return;
+        _a.LoadZeroExtended16(HostAssembler.Rax, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
+        _a.FlagsFromAx();
+        _a.JumpTo(stub.Resume);
+    }
+
+    private void EmitExit(ulong target, byte* link)
+    {
+        if ((long)target == (int)target)
+        {
+            _a.StoreImmediate(8, HostAssembler.Rbx, CpuState.RipOffset, (int)target);
+        }
+        else
+        {
+            _a.MoveImmediate(HostAssembler.Rax, target);
+            _a.Store(8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.RipOffset);
+        }
+        _a.MoveImmediate(HostAssembler.Rax, link == null ? 0 : _cache.OffsetOf(link));
+        _a.JumpTo(_cache.DispatchThunk);
+    }
+}
