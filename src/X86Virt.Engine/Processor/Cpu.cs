@@ -21,7 +21,6 @@ public sealed unsafe class Cpu : IDisposable
         State = (CpuState*)HostMemory.Allocate(CpuState.AllocationSize);
         _self = GCHandle.Alloc(this);
         Tlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset));
-        Debug = new DebugRegisters(this);
         memory.MapChanged += OnMapChanged;
         Reset();
     }
@@ -31,8 +30,10 @@ public sealed unsafe class Cpu : IDisposable
     public IProcessorBus Bus { get; }
     public ProcessorModel Model { get; }
     public Tlb Tlb { get; }
-    public DebugRegisters Debug { get; }
     public CpuStatistics Statistics { get; } = new();
+
+    /// <summary>The exceptions raised last.</summary>
+    public ExceptionHistory ExceptionHistory { get; } = new();
 
     /// <summary>Binds instructions to handlers.</summary>
     internal HandlerTable Handlers { get; } = new();
@@ -50,6 +51,7 @@ public sealed unsafe class Cpu : IDisposable
         CpuState* s = State;
         long deadline = s->Deadline, budget = s->Budget;
         ulong lookupKey = s->LookupKey;
+        Attention requests = s->Attention & (Attention.Interrupt | Attention.Stop | Attention.Breakpoints);
         bool first = s->Owner == 0;
         NativeMemory.Clear(s, CpuState.SizeInBytes);
         if (!first)
@@ -57,6 +59,7 @@ public sealed unsafe class Cpu : IDisposable
             s->Deadline = deadline;
             s->Budget = budget;
             s->LookupKey = lookupKey;
+            RequestAttention(requests);
         }
         s->Owner = GCHandle.ToIntPtr(_self);
         ProcessorReset.Apply(this);
@@ -66,6 +69,16 @@ public sealed unsafe class Cpu : IDisposable
 
     /// <summary>Asks the engine to return at the next instruction boundary; callable from any thread.</summary>
     public void RequestAttention(Attention what) => Interlocked.Or(ref Unsafe.As<Attention, uint>(ref State->Attention), (uint)what);
+
+    /// <summary>Takes back what any thread may request.</summary>
+    internal void WithdrawAttention(Attention what) => Interlocked.And(ref Unsafe.As<Attention, uint>(ref State->Attention), ~(uint)what);
+
+    /// <summary>Raises an NMI; callable from the thread that runs the processor.</summary>
+    public void RaiseNmi()
+    {
+        State->NmiPending = true;
+        RequestAttention(Attention.Interrupt);
+    }
 
     /// <summary>Moves the retired-instruction count at which the engine returns to the run loop.</summary>
     public void SetDeadline(long retired)

@@ -48,6 +48,15 @@ public static unsafe class ModeChange
         UpdateAccessMode(cpu);
     }
 
+    /// <summary>The part of <see cref="Update"/> that a load of ES, SS, DS, FS or GS makes necessary.</summary>
+    public static void SegmentLoaded(CpuState* s, Segment segment)
+    {
+        if (!s->Code64)
+            Update(Cpu.Of(s));
+        else if (segment >= Segment.Fs)
+            s->AddressBase[(int)segment] = CpuState.Seg(s, segment)->Base;
+    }
+
     /// <summary>Which segments translated code may access after a limit check alone.</summary>
     private static void UpdateSimpleSegments(CpuState* s)
     {
@@ -73,12 +82,18 @@ public static unsafe class ModeChange
     public static void UpdateAccessMode(Cpu cpu)
     {
         CpuState* s = cpu.State;
-        bool ac = (s->SystemFlags & Flags.Ac) != 0;
-        s->AccessMode = s->Cpl == 3
-            ? ac && (s->Cr0 & Cr0.Am) != 0 ? AccessMode.UserAligned : AccessMode.User
-            : (s->Cr4 & Cr4.Smap) != 0 && !ac ? AccessMode.SupervisorSmap : AccessMode.Supervisor;
+        s->AccessMode = AccessModeOf(s, s->Cpl);
         s->Tlb = cpu.Tlb.Of(s->AccessMode);
         s->LookupKey = (s->LookupKey & ~((1UL << KeyBits) - 1)) | (ulong)s->Mode | (s->Cpl == 3 ? UserKey : 0);
+    }
+
+    /// <summary>Which permissions explicit accesses at a privilege level are checked with.</summary>
+    public static AccessMode AccessModeOf(CpuState* s, int cpl)
+    {
+        bool ac = (s->SystemFlags & Flags.Ac) != 0;
+        if (cpl == 3)
+            return ac && (s->Cr0 & Cr0.Am) != 0 ? AccessMode.UserAligned : AccessMode.User;
+        return (s->Cr4 & Cr4.Smap) != 0 && !ac ? AccessMode.SupervisorSmap : AccessMode.Supervisor;
     }
 
     private static bool IsFlatData(SegmentRegister* r)

@@ -37,6 +37,10 @@ internal sealed unsafe class HandlerTable : IDisposable
         if ((handler = ArithmeticFamily.Bind(instruction, memory)) != null
             || (handler = MoveFamily.Bind(instruction, memory)) != null
             || (handler = StackFamily.Bind(instruction, memory)) != null
+            || (handler = FlagFamily.Bind(instruction)) != null
+            || (handler = InterruptFamily.Bind(instruction)) != null
+            || (handler = FarTransferFamily.Bind(instruction)) != null
+            || (handler = SegmentFamily.Bind(instruction, memory)) != null
             || (handler = BranchFamily.Bind(instruction, memory)) != null
             || (handler = ShiftFamily.Bind(instruction, memory)) != null
             || (handler = MultiplyFamily.Bind(instruction, memory)) != null

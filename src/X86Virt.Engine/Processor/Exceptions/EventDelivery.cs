@@ -12,15 +12,81 @@ internal static unsafe class EventDelivery
         CpuState* s = cpu.State;
         if ((s->Attention & Attention.Patched) != 0)
             Control.RestorePatched(s);
-        if ((s->Attention & Attention.Exception) != 0)
-        {
-            s->Attention &= ~Attention.Exception;
-            cpu.Bus.ProcessorShutdown();
+        if (s->ShutDown)
             return false;
-        }
+        if ((s->Attention & Attention.Exception) != 0 && !ExceptionDelivery.Deliver(cpu))
+            return false;
+        if ((s->Attention & Attention.DebugTrap) != 0 && InstructionBoundary.Shadow(s) != InterruptShadow.MovSs && !ExceptionDelivery.DeliverDebugTrap(cpu))
+            return false;
+        if ((s->Attention & Attention.Interrupt) != 0 && !ServiceInterrupts(cpu))
+            return false;
         return (s->Attention & (Attention.Stop | Attention.Halt)) == 0;
     }
 
+    /// <summary>Accepts NMIs and interrupts while any is due; false after a triple fault.</summary>
+    private static bool ServiceInterrupts(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        while (true)
+        {
+            // In a shadow Attention keeps its bit, so that the next instruction is executed alone and this is asked again behind it.
+            if (InstructionBoundary.Shadow(s) != InterruptShadow.None)
+                return true;
+            cpu.WithdrawAttention(Attention.Interrupt);
+            InterruptEvent e;
+            if (s->NmiPending && !s->NmiBlocked)
+            {
+                s->NmiPending = false;
+                s->NmiBlocked = true;
+                cpu.Statistics.Nmis++;
+                e = new InterruptEvent((byte)Vector.Nmi, EventSource.External, s->Rip);
+            }
+            else if ((s->SystemFlags & Flags.If) == 0)
+            {
+                s->InterruptDeferred = true;
+                return true;
+            }
+            else if (cpu.Bus.InterruptPending)
+            {
+                e = new InterruptEvent(cpu.Bus.AcknowledgeInterrupt(), EventSource.External, s->Rip);
+                cpu.Statistics.Interrupts++;
+            }
+            else
+            {
+                // An NMI that waits for IRET is looked at again there.
+                s->InterruptDeferred = s->NmiPending;
+                return true;
+            }
+            s->Halted = false;
+            s->Attended(Attention.Halt);
+            if (!InterruptDelivery.Deliver(s, null, e) && !ExceptionDelivery.Deliver(cpu))
+                return false;
+        }
+    }
+
     /// <summary>Executes one instruction under single step, breakpoints or an interrupt shadow.</summary>
-    public static void StepWatched(Cpu cpu, Interpreter interpreter) => interpreter.Execute();
+    public static void StepWatched(Cpu cpu, Interpreter interpreter)
+    {
+        CpuState* s = cpu.State;
+        bool resume = InstructionBoundary.Resume(s);
+        if (!resume && InstructionBoundary.Shadow(s) != InterruptShadow.MovSs && DebugRegisters.WatchesExecution(s))
+        {
+            uint hits = DebugRegisters.MatchExecution(s, s->AddressBase[(int)Segment.Cs] + s->Rip);
+            if (hits != 0)
+            {
+                Fault.Debug(s, null, hits);
+                return;
+            }
+        }
+        ulong rip = s->Rip;
+        s->StepArmed = (s->SystemFlags & Flags.Tf) != 0;
+        interpreter.Execute();
+        if ((s->Attention & Attention.Exception) != 0)
+            return;
+        if (resume && s->Rip == rip)
+            InstructionBoundary.SetResume(s, null, true);
+        if (s->StepArmed && InstructionBoundary.Shadow(s) != InterruptShadow.MovSs)
+            DebugRegisters.Trap(s, DebugRegisters.SingleStep);
+        s->StepArmed = false;
+    }
 }

@@ -29,6 +29,14 @@ public static unsafe class Fault
         return null;
     }
 
+    /// <summary>#DB; DR6 is loaded when the exception is delivered.</summary>
+    internal static Op* Debug(CpuState* s, Op* op, uint bits)
+    {
+        Raise(s, op, Vector.Debug, 0, false);
+        s->Exception.Address = bits;
+        return null;
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static Op* Raise(CpuState* s, Op* op, Vector vector, uint errorCode, bool hasErrorCode)
     {
@@ -38,7 +46,7 @@ public static unsafe class Fault
             s->Budget += Op.BlockOf(op)->Count - op->Ordinal;
         }
         s->Exception = new PendingException { Vector = vector, ErrorCode = errorCode, HasErrorCode = hasErrorCode };
-        s->Attention |= Attention.Exception;
+        s->Attend(Attention.Exception);
         return null;
     }
 }

@@ -93,5 +93,5 @@ public static unsafe class LinearMemory
         return (linear & ~0xFFFUL) == (write ? e->WriteTag : e->ReadTag) ? (byte*)(e->Addend + (nint)linear) : null;
     }
 
-    private static AccessMode SystemMode(CpuState* s) => (s->Cr4 & Cr4.Smap) != 0 ? AccessMode.SupervisorSmap : AccessMode.Supervisor;
+    internal static AccessMode SystemMode(CpuState* s) => (s->Cr4 & Cr4.Smap) != 0 ? AccessMode.SupervisorSmap : AccessMode.Supervisor;
 }

@@ -22,7 +22,7 @@ internal static unsafe class SlowMemory
             return false;
         if (mode == AccessMode.UserAligned && Misaligned(s, op, linear, size))
             return false;
-        cpu.Debug.OnRead(linear, size);
+        DebugRegisters.OnAccess(s, op, linear, size, write: false);
         ReadPhysical(cpu, op, physical, destination, first);
         if (first < size)
             ReadPhysical(cpu, op, physical2, destination + first, size - first);
@@ -41,7 +41,7 @@ internal static unsafe class SlowMemory
             return false;
         if (mode == AccessMode.UserAligned && Misaligned(s, op, linear, size))
             return false;
-        cpu.Debug.OnWrite(linear, size);
+        DebugRegisters.OnAccess(s, op, linear, size, write: true);
         WritePhysical(cpu, op, physical, source, first);
         if (first < size)
             WritePhysical(cpu, op, physical2, source + first, size - first);
@@ -103,7 +103,7 @@ internal static unsafe class SlowMemory
         if (kind != RegionKind.Ram || (t->Permissions & PagePermissions.Dirty) == 0
             || cpu.Memory.Tracking(cpu.Memory.PageIndex(host)) != PageTracking.None)
             fast &= ~PagePermissions.Write;
-        if (cpu.Debug.WatchesPage(linear))
+        if (DebugRegisters.WatchesPage(cpu.State, linear))
             fast &= PagePermissions.Fetch;
         cpu.Tlb.Open(mode, linear, host, fast);
     }

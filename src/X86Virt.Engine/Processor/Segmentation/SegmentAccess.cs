@@ -22,7 +22,7 @@ public static unsafe class SegmentAccess
     public static bool Allows(CpuState* s, Segment segment, ulong offset, int size, bool write)
         => s->Code64 || Allows(s, CpuState.Seg(s, segment), offset, size, write);
 
-    private static bool Allows(CpuState* s, SegmentRegister* r, ulong offset, int size, bool write)
+    internal static bool Allows(CpuState* s, SegmentRegister* r, ulong offset, int size, bool write)
     {
         if (!r->Present)
             return false;

@@ -21,6 +21,7 @@ public unsafe struct CpuState
     internal const int RipOffset = 0x90;
     internal const int StatusFlagsOffset = 0x98;
     internal const int BudgetOffset = 0xA8;
+    internal const int AttentionOffset = 0xB8;
     internal const int AddressBaseOffset = 0xC0;
     internal const int ReadableSegmentsOffset = 0xF6;
     internal const int WritableSegmentsOffset = 0xF7;
@@ -85,7 +86,8 @@ public unsafe struct CpuState
     [FieldOffset(0xB0)] public long Deadline;
 
     /// <summary>Why the dispatch loop must look up before the next block; 0 almost always.</summary>
-    [FieldOffset(0xB8)] public Attention Attention;
+    [FieldOffset(AttentionOffset)] public Attention Attention;
+    [FieldOffset(AttentionOffset)] private byte _ownAttention;
 
     /// <summary>What decoding depends on: part of the key of every decoded or translated block.</summary>
     [FieldOffset(0xBC)] public CodeMode Mode;
@@ -97,7 +99,7 @@ public unsafe struct CpuState
     [FieldOffset(0xF1)] public AccessMode AccessMode;
     [FieldOffset(0xF2)] public bool Halted;
 
-    /// <summary>Interrupts are held off for one instruction (STI, MOV SS, POP SS).</summary>
+    /// <summary>What STI, MOV SS or POP SS hold off at the instruction boundary <see cref="BoundaryRetired"/>.</summary>
     [FieldOffset(0xF3)] public InterruptShadow Shadow;
 
     /// <summary>NMIs are blocked until the next IRET.</summary>
@@ -192,8 +194,45 @@ public unsafe struct CpuState
     /// <summary>Scratch: what stubs load into the host's MXCSR.</summary>
     [FieldOffset(HostMxcsrOffset)] public uint HostMxcsr;
 
+    /// <summary>Retired-instruction count of the one boundary at which <see cref="Shadow"/> and RFLAGS.RF hold (<see cref="InstructionBoundary"/>).</summary>
+    [FieldOffset(0x800)] public long BoundaryRetired;
+
+    /// <summary>DR6 bits of a debug trap to be taken before the next instruction.</summary>
+    [FieldOffset(0x808)] public uint PendingDebug;
+
+    /// <summary>An interrupt may be waiting that IF or NMI blocking held off when it was last looked at.</summary>
+    [FieldOffset(0x80C)] public bool InterruptDeferred;
+
+    /// <summary>After a triple fault, until RESET.</summary>
+    [FieldOffset(0x80D)] public bool ShutDown;
+
+    /// <summary>TF was set when the instruction being stepped began, so that a trap follows it.</summary>
+    [FieldOffset(0x80E)] public bool StepArmed;
+
+    [FieldOffset(0x810)] public ulong TscAdjust;
+    [FieldOffset(0x818)] public ulong MiscEnable;
+    [FieldOffset(0x820)] public ulong DebugCtl;
+    [FieldOffset(0x828)] public ulong Hwcr;
+    [FieldOffset(0x830)] public ulong SysCfg;
+    [FieldOffset(0x838)] public ulong MtrrDefType;
+
+    /// <summary>64K_00000, 16K_80000, 16K_A0000, 4K_C0000 to 4K_F8000.</summary>
+    [FieldOffset(0x840)] public fixed ulong MtrrFixed[11];
+
+    /// <summary>PhysBase0, PhysMask0, PhysBase1 …</summary>
+    [FieldOffset(0x898)] public fixed ulong MtrrVariable[16];
+
+    /// <summary>State of the generator behind RDRAND and RDSEED.</summary>
+    [FieldOffset(0x918)] public ulong RandomState;
+
     /// <summary>The segment register <paramref name="segment"/>; the state must be pinned, as it always is.</summary>
     public static SegmentRegister* Seg(CpuState* s, Segment segment) => (SegmentRegister*)s->_segments + (int)segment;
+
+    /// <summary>Sets attention bits of the processor's own thread.</summary>
+    public void Attend(Attention what) => _ownAttention |= (byte)what;
+
+    /// <summary>Clears attention bits of the processor's own thread.</summary>
+    public void Attended(Attention what) => _ownAttention &= (byte)~(uint)what;
 
     /// <summary>Instructions retired since reset, exact at instruction boundaries.</summary>
     public readonly long Retired => Deadline - Budget;
@@ -205,7 +244,10 @@ public unsafe struct CpuState
     public readonly int Iopl => (int)(SystemFlags >> 12) & 3;
 }
 
-/// <summary>What the dispatch loop must see to between two blocks.</summary>
+/// <summary>
+/// What the dispatch loop must see to between two blocks. The low byte belongs to the thread that runs the processor, which changes it with
+/// plain stores (<see cref="CpuState.Attend"/>); the bits above it are set by any thread, so they are changed with locked operations.
+/// </summary>
 [Flags]
 public enum Attention : uint
 {
@@ -214,23 +256,26 @@ public enum Attention : uint
     /// <summary><see cref="CpuState.Exception"/> waits to be delivered.</summary>
     Exception = 1 << 0,
 
+    /// <summary><see cref="CpuState.PatchedOp"/> is to be restored.</summary>
+    Patched = 1 << 1,
+
+    /// <summary>TF or an execution breakpoint is on: one instruction at a time.</summary>
+    Step = 1 << 2,
+
+    /// <summary>The processor is halted, or shut down.</summary>
+    Halt = 1 << 3,
+
+    /// <summary><see cref="CpuState.PendingDebug"/> holds a debug trap.</summary>
+    DebugTrap = 1 << 4,
+
     /// <summary>An interrupt controller, an NMI or IF changed: look whether an interrupt is due.</summary>
-    Interrupt = 1 << 1,
+    Interrupt = 1 << 8,
 
     /// <summary>The run loop or another thread wants the engine to return.</summary>
-    Stop = 1 << 2,
-
-    /// <summary><see cref="CpuState.PatchedOp"/> is to be restored.</summary>
-    Patched = 1 << 3,
-
-    /// <summary>TF, an execution breakpoint or an interrupt shadow: one instruction at a time.</summary>
-    Step = 1 << 4,
-
-    /// <summary>The processor is halted.</summary>
-    Halt = 1 << 5,
+    Stop = 1 << 9,
 
     /// <summary>A debugger's breakpoint is set: compare RIP at every instruction.</summary>
-    Breakpoints = 1 << 6,
+    Breakpoints = 1 << 10,
 }
 
 /// <summary>What the meaning of code bytes depends on.</summary>

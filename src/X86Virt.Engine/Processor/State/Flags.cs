@@ -38,8 +38,9 @@ public static unsafe class Flags
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint FromRflags(ulong rflags) => (((uint)rflags & 0xD5) << 8) | (((uint)rflags >> 11) & Of);
 
-    /// <summary>RFLAGS as PUSHF would see it (RF and VM included).</summary>
-    public static ulong Rflags(CpuState* s) => ToRflags(s->StatusFlags) | s->SystemFlags;
+    /// <summary>All of RFLAGS at an instruction boundary (RF only where it still holds).</summary>
+    public static ulong Rflags(CpuState* s)
+        => ToRflags(s->StatusFlags) | (s->BoundaryRetired == s->Retired ? s->SystemFlags : s->SystemFlags & ~Rf);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Top<T>() where T : unmanaged => sizeof(T) * 8 - 1;

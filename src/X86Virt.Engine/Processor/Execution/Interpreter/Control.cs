@@ -65,7 +65,7 @@ public static unsafe class Control
         s->PatchedOp = next;
         s->PatchedHandler = next->Handler;
         next->Handler = &Leave;
-        s->Attention |= Attention.Patched;
+        s->Attend(Attention.Patched);
     }
 
     /// <summary>Undoes <see cref="LeaveAfter"/>.</summary>
@@ -75,6 +75,6 @@ public static unsafe class Control
         if (s->PatchedOp != null && Op.BlockOf(s->PatchedOp)->Valid)
             s->PatchedOp->Handler = (Handler)s->PatchedHandler;
         s->PatchedOp = null;
-        s->Attention &= ~Attention.Patched;
+        s->Attended(Attention.Patched);
     }
 }

@@ -1,0 +1,95 @@
+namespace X86Virt.Engine.Processor;
+
+/// <summary>
+/// Delivers a raised exception, and what comes of exceptions raised while doing that: serial delivery, a double fault, or shutdown
+/// (AMD volume 2, 8.2.9).
+/// </summary>
+internal static unsafe class ExceptionDelivery
+{
+    private enum Class
+    {
+        Benign,
+        Contributory,
+        PageFault,
+        DoubleFault,
+    }
+
+    /// <summary>Delivers <see cref="CpuState.Exception"/>; false after a triple fault, with the processor shut down.</summary>
+    public static bool Deliver(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        Class before = Class.Benign;
+        while (true)
+        {
+            s->Attended(Attention.Exception);
+            Class now = Classify(s->Exception.Vector);
+            Record(cpu);
+            if (before == Class.DoubleFault && now != Class.Benign)
+            {
+                Shutdown(cpu);
+                return false;
+            }
+            if ((before == Class.Contributory && now == Class.Contributory) || (before == Class.PageFault && now is Class.Contributory or Class.PageFault))
+            {
+                s->Exception = new PendingException { Vector = Vector.DoubleFault, HasErrorCode = true };
+                now = Class.DoubleFault;
+                Record(cpu);
+            }
+            if (Enter(cpu))
+                return true;
+            before = now;
+        }
+    }
+
+    /// <summary>A debug trap: goes to its handler with RIP behind the instruction that caused it.</summary>
+    public static bool DeliverDebugTrap(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        Fault.Debug(s, null, s->PendingDebug);
+        return Deliver(cpu);
+    }
+
+    private static bool Enter(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        PendingException e = s->Exception;
+        bool resume = e.Vector is not (Vector.Nmi or Vector.Breakpoint or Vector.Overflow or Vector.DoubleFault or Vector.MachineCheck);
+        if (e.Vector == Vector.PageFault)
+        {
+            s->Cr2 = e.Address;
+        }
+        else if (e.Vector == Vector.Debug)
+        {
+            DebugRegisters.Report(s, (uint)e.Address);
+            resume = (e.Address & DebugRegisters.GeneralDetect) != 0;
+        }
+        s->PendingDebug = 0;
+        s->Attended(Attention.DebugTrap);
+        cpu.Statistics.Exceptions[(int)e.Vector]++;
+        return InterruptDelivery.Deliver(s, null, new InterruptEvent((byte)e.Vector, EventSource.Exception, s->Rip, e.HasErrorCode, e.ErrorCode, resume));
+    }
+
+    private static void Record(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        PendingException e = s->Exception;
+        cpu.ExceptionHistory.Add(new ExceptionRecord(e.Vector, e.HasErrorCode ? e.ErrorCode : null, CpuState.Seg(s, Segment.Cs)->Selector, s->Rip,
+            e.Vector == Vector.PageFault ? e.Address : null, s->Retired));
+    }
+
+    private static void Shutdown(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        s->ShutDown = true;
+        s->Attend(Attention.Halt);
+        cpu.Bus.ProcessorShutdown();
+    }
+
+    private static Class Classify(Vector vector) => vector switch
+    {
+        Vector.DivideError or Vector.InvalidTss or Vector.SegmentNotPresent or Vector.StackFault or Vector.GeneralProtection => Class.Contributory,
+        Vector.PageFault => Class.PageFault,
+        Vector.DoubleFault => Class.DoubleFault,
+        _ => Class.Benign,
+    };
+}
