@@ -24,7 +24,7 @@ internal static unsafe class HostExecution
     public static Processor.Vector? Run(this BareCpu cpu, int instructions, Action<Assembler> write, int bitness = 64)
     {
         cpu.Run(BareCpu.Assemble(bitness, write), instructions);
-        return cpu.Shutdown ? cpu.State->Exception.Vector : null;
+        return cpu.FirstFault;
     }
 
     public static T Vector<T>(this BareCpu cpu, int number, int element = 0) where T : unmanaged

@@ -66,6 +66,9 @@ internal sealed unsafe class BareCpu : IDisposable
     public CpuState* State => Cpu.State;
     public bool Shutdown => _bus.Shutdown;
 
+    /// <summary>The exception that came first; without an interrupt table others follow it.</summary>
+    public Vector? FirstFault => Cpu.ExceptionHistory.ToList() is [var first, ..] ? first.Vector : null;
+
     /// <summary>Flat segments, CPL 0; 64-bit mode maps the first 4 GiB to itself with 1 GiB pages at 0x1000.</summary>
     private void SetUp()
     {
