@@ -55,7 +55,10 @@ internal sealed unsafe class HandlerTable : IDisposable
             || (handler = X87ControlFamily.Bind(instruction, memory)) != null
             || (handler = FxsaveFamily.Bind(instruction)) != null
             || (handler = XsaveFamily.Bind(instruction)) != null
-            || (handler = CacheHintFamily.Bind(instruction, memory)) != null)
+            || (handler = CacheHintFamily.Bind(instruction, memory)) != null
+            || (handler = VectorMoveFamily.Bind(instruction, memory)) != null
+            || (handler = MaskedMoveFamily.Bind(instruction, memory)) != null
+            || (handler = GatherFamily.Bind(instruction)) != null)
             return handler;
         if ((handler = HostExecutedFamily.Bind(instruction, memory)) != null)
         {

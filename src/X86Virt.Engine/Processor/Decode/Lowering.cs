@@ -122,15 +122,8 @@ internal static unsafe class Lowering
 
         op->Base = OperandRegisters.Name(register);
         Register index = instruction.MemoryIndex;
-        if (index.IsVectorRegister())
-        {
-            // VSIB: the handler takes the vector's number from the second register slot.
-            op->Source = OperandRegisters.Name(index);
-        }
-        else
-        {
-            op->Index = OperandRegisters.Name(index);
-        }
+        // With VSIB this is a vector's number, which its handler knows.
+        op->Index = OperandRegisters.Name(index);
         op->Scale = instruction.MemoryIndexScale switch { 2 => 1, 4 => 2, 8 => 3, _ => 0 };
         op->Displacement = (int)instruction.MemoryDisplacement64;
         if (register == Register.None && index == Register.None)

@@ -10,10 +10,7 @@ internal static unsafe class HostExecutedFamily
 {
     public static Handler Bind(in Instruction instruction, bool memory)
     {
-        if (HostFeatures.Needed(instruction.Code) is not { } needed || needed == InstructionSets.None
-            || (needed & ~HostFeatures.InstructionSets) != 0)
-            return null;
-        if (instruction.Encoding is not (EncodingKind.Legacy or EncodingKind.VEX))
+        if (!HostFeatures.Executes(instruction.Code) || instruction.Encoding is not (EncodingKind.Legacy or EncodingKind.VEX))
             return null;
 
         bool store = memory && instruction.Op0Kind == OpKind.Memory && IsStore(instruction);
@@ -44,7 +41,7 @@ internal static unsafe class HostExecutedFamily
     /// 16-byte operands of legacy SSE instructions must be aligned but for the moves that say otherwise; VEX-encoded ones need not,
     /// but for the moves that say so.
     /// </summary>
-    private static bool NeedsAlignment(in Instruction instruction)
+    public static bool NeedsAlignment(in Instruction instruction)
     {
         if (instruction.Encoding == EncodingKind.VEX)
         {

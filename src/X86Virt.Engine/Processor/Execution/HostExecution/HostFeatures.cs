@@ -80,6 +80,9 @@ public static class HostFeatures
         return needed;
     }
 
+    /// <summary>Whether the host can execute a form.</summary>
+    internal static bool Executes(Code code) => Needed(code) is { } needed and not InstructionSets.None && (needed & ~InstructionSets) == 0;
+
     private static InstructionSets Detect()
     {
         if (RuntimeInformation.ProcessArchitecture != Architecture.X64 || !X86Base.IsSupported)

@@ -73,6 +73,13 @@ internal static unsafe class X87State
         InstructionSegment(s) = DataSegment(s) = 0;
     }
 
+    /// <summary>What any MMX instruction but EMMS leaves: TOP at 0, no register empty.</summary>
+    public static void EnterMmx(CpuState* s)
+    {
+        Status(s) &= NotTop;
+        Tags(s) = 0xFF;
+    }
+
     /// <summary>Copies the registers in stack order (ST0 first), 16 bytes each, as images in memory have them.</summary>
     public static void CopyRegistersTo(CpuState* s, byte* image)
     {
