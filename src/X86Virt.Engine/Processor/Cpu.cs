@@ -18,6 +18,7 @@ public sealed unsafe class Cpu : IDisposable
         Memory = memory;
         Bus = bus;
         Model = model;
+        Handlers = new HandlerTable(model);
         State = (CpuState*)HostMemory.Allocate(CpuState.AllocationSize);
         _self = GCHandle.Alloc(this);
         Tlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset));
@@ -35,8 +36,11 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>The exceptions raised last.</summary>
     public ExceptionHistory ExceptionHistory { get; } = new();
 
+    /// <summary>Model-specific registers that the guest asked for in vain.</summary>
+    public UnknownMsrs UnknownMsrs { get; } = new();
+
     /// <summary>Binds instructions to handlers.</summary>
-    internal HandlerTable Handlers { get; } = new();
+    internal HandlerTable Handlers { get; }
 
     public int PhysicalAddressBits => Model.PhysicalAddressBits;
     public bool HasGigabytePages => Model.HasGigabytePages;

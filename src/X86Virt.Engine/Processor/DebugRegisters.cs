@@ -6,7 +6,8 @@ public static unsafe class DebugRegisters
     // DR6 bits.
     internal const uint BreakpointMask = 0xF, GeneralDetect = 1 << 13, SingleStep = 1 << 14, TaskSwitch = 1 << 15;
 
-    internal const ulong Dr6Fixed = 0xFFFF_0FF0, Dr7Fixed = 0x400, Dr7GeneralDetect = 1 << 13;
+    internal const ulong Dr6Fixed = 0xFFFF_0FF0, Dr6Writable = 0xE00F;
+    internal const ulong Dr7Fixed = 0x400, Dr7Writable = 0xFFFF_23FF, Dr7GeneralDetect = 1 << 13;
 
     private enum Kind
     {

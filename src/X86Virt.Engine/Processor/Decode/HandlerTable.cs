@@ -6,7 +6,7 @@ namespace X86Virt.Engine.Processor;
 /// Finds the handler of an instruction by its encoding form (Iced's <see cref="Code"/>) and whether it has a memory operand. Families bind
 /// lazily, on the first use of a form, so that a machine that runs little pays for little.
 /// </summary>
-internal sealed unsafe class HandlerTable : IDisposable
+internal sealed unsafe class HandlerTable(ProcessorModel model) : IDisposable
 {
     /// <summary>The last value of Code, times two.</summary>
     private const int Slots = ((int)Code.VEX_Vsm3rnds2_xmm_xmm_xmmm128_imm8 + 1) * 2;
@@ -30,9 +30,11 @@ internal sealed unsafe class HandlerTable : IDisposable
     public void Dispose() => _stubs.Dispose();
 
     /// <summary>Asks each family in turn; what none knows is an invalid opcode.</summary>
-    private static Handler Find(in Instruction instruction, bool memory, out bool hosted)
+    private Handler Find(in Instruction instruction, bool memory, out bool hosted)
     {
         hosted = false;
+        if (!InstructionFeatures.Has(model, instruction))
+            return &Invalid;
         Handler handler;
         if ((handler = ArithmeticFamily.Bind(instruction, memory)) != null
             || (handler = MoveFamily.Bind(instruction, memory)) != null
@@ -41,6 +43,12 @@ internal sealed unsafe class HandlerTable : IDisposable
             || (handler = InterruptFamily.Bind(instruction)) != null
             || (handler = FarTransferFamily.Bind(instruction)) != null
             || (handler = SegmentFamily.Bind(instruction, memory)) != null
+            || (handler = PortFamily.Bind(instruction)) != null
+            || (handler = SystemCallFamily.Bind(instruction)) != null
+            || (handler = ProcessorFamily.Bind(instruction)) != null
+            || (handler = ControlRegisterFamily.Bind(instruction, memory)) != null
+            || (handler = DescriptorTableFamily.Bind(instruction, memory)) != null
+            || (handler = SelectorFamily.Bind(instruction, memory)) != null
             || (handler = BranchFamily.Bind(instruction, memory)) != null
             || (handler = ShiftFamily.Bind(instruction, memory)) != null
             || (handler = MultiplyFamily.Bind(instruction, memory)) != null

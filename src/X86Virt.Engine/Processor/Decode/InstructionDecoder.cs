@@ -28,12 +28,19 @@ internal sealed unsafe class InstructionDecoder
     public InstructionDecoder(Cpu cpu)
     {
         _cpu = cpu;
-        _decoders =
-        [
-            Decoder.Create(16, _reader, DecoderOptions.AMD),
-            Decoder.Create(32, _reader, DecoderOptions.AMD),
-            Decoder.Create(64, _reader, DecoderOptions.AMD),
-        ];
+        DecoderOptions options = Options(cpu.Model);
+        _decoders = [Decoder.Create(16, _reader, options), Decoder.Create(32, _reader, options), Decoder.Create(64, _reader, options)];
+    }
+
+    /// <summary>Where vendors decode differently, and what older processors take for BSF and BSR with a prefix that means nothing.</summary>
+    private static DecoderOptions Options(ProcessorModel model)
+    {
+        DecoderOptions options = model.IsIntel ? DecoderOptions.None : DecoderOptions.AMD;
+        if (!model.Has(ProcessorFeature.Bmi1))
+            options |= DecoderOptions.NoMPFX_0FBC;
+        if (!model.Has(ProcessorFeature.Lzcnt))
+            options |= DecoderOptions.NoMPFX_0FBD;
+        return options;
     }
 
     /// <summary>

@@ -1,0 +1,185 @@
+using Iced.Intel;
+
+namespace X86Virt.Engine.Processor;
+
+/// <summary>CPUID, time-stamp and performance counters, RDRAND, RDSEED, MSRs, TLB and cache invalidation, MONITOR, MWAIT (AMD volume 3).</summary>
+internal static unsafe class ProcessorFamily
+{
+    public static Handler Bind(in Instruction instruction)
+    {
+        switch (instruction.Mnemonic)
+        {
+            case Mnemonic.Cpuid:
+                return &CpuIdentification;
+            case Mnemonic.Rdtsc:
+                return &ReadTimeStamp;
+            case Mnemonic.Rdtscp:
+                return &ReadTimeStampAndProcessor;
+            case Mnemonic.Rdpmc:
+                return &ReadPerformanceCounter;
+            case Mnemonic.Rdmsr:
+                return &ReadMsr;
+            case Mnemonic.Wrmsr:
+                return &WriteMsr;
+            case Mnemonic.Invlpg:
+                return &InvalidatePage;
+            case Mnemonic.Invpcid:
+                return &InvalidateContext;
+            case Mnemonic.Invd or Mnemonic.Wbinvd:
+                return &InvalidateCaches;
+            case Mnemonic.Monitor:
+                return &MonitorAddress;
+            case Mnemonic.Mwait:
+                return &MonitorWait;
+            case Mnemonic.Rdrand or Mnemonic.Rdseed:
+                return OperandShape.Size(instruction, 0) switch { 2 => &Random<ushort>, 4 => &Random<uint>, _ => &Random<ulong> };
+            default:
+                return null;
+        }
+    }
+
+    private static Op* CpuIdentification(CpuState* s, Op* op)
+    {
+        Cpu cpu = Cpu.Of(s);
+        cpu.Statistics.Cpuids++;
+        (uint eax, uint ebx, uint ecx, uint edx) = CpuidLeaves.Read(cpu, (uint)s->Rax, (uint)s->Rcx);
+        (s->Rax, s->Rbx, s->Rcx, s->Rdx) = (eax, ebx, ecx, edx);
+        return Control.Complete(s, op);
+    }
+
+    private static void SetPair(CpuState* s, ulong value)
+    {
+        s->Rax = (uint)value;
+        s->Rdx = value >> 32;
+    }
+
+    private static Op* ReadTimeStamp(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0 && (s->Cr4 & Cr4.Tsd) != 0)
+            return Fault.GeneralProtection(s, op);
+        Cpu cpu = Cpu.Of(s);
+        cpu.Statistics.TimeStampReads++;
+        Control.Complete(s, op);
+        SetPair(s, cpu.Bus.TimeStamp + s->TscOffset);
+        return null;
+    }
+
+    private static Op* ReadTimeStampAndProcessor(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0 && (s->Cr4 & Cr4.Tsd) != 0)
+            return Fault.GeneralProtection(s, op);
+        ReadTimeStamp(s, op);
+        s->Rcx = (uint)s->TscAux;
+        return null;
+    }
+
+    /// <summary>There are no performance counters.</summary>
+    private static Op* ReadPerformanceCounter(CpuState* s, Op* op) => Fault.GeneralProtection(s, op);
+
+    private static Op* ReadMsr(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+            return Fault.GeneralProtection(s, op);
+        Cpu cpu = Cpu.Of(s);
+        cpu.Statistics.MsrReads++;
+        if (!ModelSpecificRegisters.TryRead(cpu, (uint)s->Rcx, out ulong value))
+            return Fault.GeneralProtection(s, op);
+        SetPair(s, value);
+        return Control.Complete(s, op);
+    }
+
+    private static Op* WriteMsr(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+            return Fault.GeneralProtection(s, op);
+        Cpu cpu = Cpu.Of(s);
+        cpu.Statistics.MsrWrites++;
+        if (!ModelSpecificRegisters.TryWrite(cpu, (uint)s->Rcx, (uint)s->Rax | s->Rdx << 32))
+            return Fault.GeneralProtection(s, op);
+        return Control.Complete(s, op);
+    }
+
+    private static Op* InvalidatePage(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+            return Fault.GeneralProtection(s, op);
+        Cpu cpu = Cpu.Of(s);
+        cpu.Statistics.PageInvalidations++;
+        ulong linear = Operand.EffectiveAddress(s, op) + s->AddressBase[(int)op->Segment];
+        if (!s->Code64)
+            linear = (uint)linear;
+        // An address that is not canonical is in no entry.
+        if (Canonical.Is(s, linear))
+            cpu.FlushTlbPage(linear);
+        return Control.Complete(s, op);
+    }
+
+    /// <summary>Individual address, single context, all contexts, all but global entries: type 0 to 3.</summary>
+    private static Op* InvalidateContext(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+            return Fault.GeneralProtection(s, op);
+        ulong address = Operand.EffectiveAddress(s, op);
+        if (!Operand.Linear(s, op, op->Segment, address, 16, false, out ulong linear)
+            || !LinearMemory.Read(s, op, linear, out ulong context) || !LinearMemory.Read(s, op, linear + 8, out ulong page))
+            return null;
+        Cpu cpu = Cpu.Of(s);
+        ulong type = s->Code64 ? Operand.Register<ulong>(s, op->Destination) : Operand.Register<uint>(s, op->Destination);
+        bool usesContext = type <= 1;
+        if (type > 3 || context >> 12 != 0 || (usesContext && context != 0 && (s->Cr4 & Cr4.Pcide) == 0) || (type == 0 && !Canonical.Is(s, page)))
+            return Fault.GeneralProtection(s, op);
+        cpu.Statistics.PageInvalidations++;
+        if (type == 0)
+            cpu.FlushTlbPage(page);
+        else
+            cpu.FlushTlb(keepGlobal: type is 1 or 3);
+        return Control.Complete(s, op);
+    }
+
+    /// <summary>Memory is coherent: there is nothing to write back or to drop.</summary>
+    private static Op* InvalidateCaches(CpuState* s, Op* op) => s->Cpl != 0 ? Fault.GeneralProtection(s, op) : Control.Complete(s, op);
+
+    private static Op* MonitorAddress(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+            return Fault.InvalidOpcode(s, op);
+        if ((uint)s->Rcx != 0)
+            return Fault.GeneralProtection(s, op);
+        ulong mask = (op->Flags & OpFlags.Narrow) == 0 ? ulong.MaxValue : (op->Flags & OpFlags.Address16) != 0 ? 0xFFFFUL : uint.MaxValue;
+        if (!s->Code64)
+            mask &= uint.MaxValue;
+        return Operand.Linear(s, op, op->Segment, s->Rax & mask, 1, false, out ulong linear) && LinearMemory.ProbeRead(s, op, linear, 1)
+            ? Control.Complete(s, op) : null;
+    }
+
+    /// <summary>
+    /// One processor never sees another's store, so the wait ends at once unless interrupts can end it: then it is a halt, which an
+    /// interrupt ends even where IF is clear and ECX asks for that.
+    /// </summary>
+    private static Op* MonitorWait(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+            return Fault.InvalidOpcode(s, op);
+        if (((uint)s->Rcx & ~1u) != 0)
+            return Fault.GeneralProtection(s, op);
+        if ((s->SystemFlags & Flags.If) != 0)
+        {
+            s->Halted = true;
+            s->Attend(Attention.Halt);
+            Cpu.Of(s).Statistics.Halts++;
+        }
+        return Control.Complete(s, op);
+    }
+
+    /// <summary>From a generator that starts alike in every machine (SplitMix64); always succeeds: CF set, the other flags clear.</summary>
+    private static Op* Random<T>(CpuState* s, Op* op) where T : unmanaged
+    {
+        s->RandomState += 0x9E37_79B9_7F4A_7C15;
+        ulong z = s->RandomState;
+        z = (z ^ (z >> 30)) * 0xBF58_476D_1CE4_E5B9;
+        z = (z ^ (z >> 27)) * 0x94D0_49BB_1331_11EB;
+        Operand.SetRegister<T>(s, op->Destination, z ^ (z >> 31));
+        s->StatusFlags = Flags.Cf;
+        return op + 1;
+    }
+}

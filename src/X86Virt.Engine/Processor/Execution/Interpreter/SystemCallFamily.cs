@@ -1,0 +1,179 @@
+using Iced.Intel;
+
+namespace X86Virt.Engine.Processor;
+
+/// <summary>
+/// SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS and the FSGSBASE instructions (AMD volume 2, 6.1; volume 3). Where AMD's and Intel's
+/// processors differ, the vendor of the model decides.
+/// </summary>
+internal static unsafe class SystemCallFamily
+{
+    private const SegmentAttributes FlatData = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.Writable
+        | SegmentAttributes.Accessed | SegmentAttributes.Big | SegmentAttributes.Granular;
+    private const SegmentAttributes FlatCode = FlatData | SegmentAttributes.Code;
+    private const SegmentAttributes LongCode = (FlatCode & ~SegmentAttributes.Big) | SegmentAttributes.Long;
+
+    public static Handler Bind(in Instruction instruction) => instruction.Code switch
+    {
+        Code.Syscall => &SystemCall,
+        Code.Sysretd => &SystemReturn32,
+        Code.Sysretq => &SystemReturn64,
+        Code.Sysenter => &SystemEnter,
+        Code.Sysexitd => &SystemExit32,
+        Code.Sysexitq => &SystemExit64,
+        Code.Swapgs => &SwapGs,
+        Code.Rdfsbase_r32 => &ReadBase<FsName, uint>,
+        Code.Rdfsbase_r64 => &ReadBase<FsName, ulong>,
+        Code.Rdgsbase_r32 => &ReadBase<GsName, uint>,
+        Code.Rdgsbase_r64 => &ReadBase<GsName, ulong>,
+        Code.Wrfsbase_r32 => &WriteBase<FsName, uint>,
+        Code.Wrfsbase_r64 => &WriteBase<FsName, ulong>,
+        Code.Wrgsbase_r32 => &WriteBase<GsName, uint>,
+        Code.Wrgsbase_r64 => &WriteBase<GsName, ulong>,
+        _ => null,
+    };
+
+    private static void LoadFlat(CpuState* s, ushort code, ushort stack, SegmentAttributes codeAttributes, int cpl)
+    {
+        var dpl = (SegmentAttributes)(cpl << 5);
+        *CpuState.Seg(s, Segment.Cs) = new SegmentRegister { Selector = code, Limit = uint.MaxValue, Attributes = codeAttributes | dpl };
+        *CpuState.Seg(s, Segment.Ss) = new SegmentRegister { Selector = stack, Limit = uint.MaxValue, Attributes = FlatData | dpl };
+        s->Cpl = (byte)cpl;
+        ModeChange.Update(Cpu.Of(s));
+    }
+
+    private static Op* SystemCall(CpuState* s, Op* op)
+    {
+        Cpu cpu = Cpu.Of(s);
+        if ((s->Efer & Efer.Sce) == 0 || !s->ProtectedMode || (cpu.Model.IsIntel && !s->Code64))
+            return Fault.InvalidOpcode(s, op);
+        cpu.Statistics.Syscalls++;
+        Control.Complete(s, op);
+        ushort selector = (ushort)(s->Star >> 32);
+        if (s->LongMode)
+        {
+            ulong target = s->Code64 ? s->LStar : s->CStar;
+            s->Rcx = s->Rip;
+            s->Gpr[11] = Flags.Rflags(s) & ~(ulong)Flags.Rf;
+            ulong flags = s->Gpr[11] & ~s->SfMask;
+            LoadFlat(s, (ushort)(selector & ~3), (ushort)((selector & ~3) + 8), LongCode, 0);
+            s->Rip = target;
+            FlagsChange.Load(s, flags, uint.MaxValue);
+        }
+        else
+        {
+            s->Rcx = (uint)s->Rip;
+            LoadFlat(s, (ushort)(selector & ~3), (ushort)((selector & ~3) + 8), FlatCode, 0);
+            s->Rip = (uint)s->Star;
+            FlagsChange.Load(s, 0, Flags.If | Flags.Vm | Flags.Rf);
+        }
+        return null;
+    }
+
+    private static Op* SystemReturn32(CpuState* s, Op* op) => SystemReturn(s, op, false);
+
+    private static Op* SystemReturn64(CpuState* s, Op* op) => SystemReturn(s, op, true);
+
+    private static Op* SystemReturn(CpuState* s, Op* op, bool wide)
+    {
+        Cpu cpu = Cpu.Of(s);
+        if ((s->Efer & Efer.Sce) == 0 || !s->ProtectedMode || (cpu.Model.IsIntel && !s->Code64))
+            return Fault.InvalidOpcode(s, op);
+        // Intel's processors refuse a return address that is not canonical here, AMD's at the first fetch.
+        if (s->Cpl != 0 || (wide && cpu.Model.IsIntel && !Canonical.Is(s, s->Rcx)))
+            return Fault.GeneralProtection(s, op);
+        Control.Complete(s, op);
+        ushort selector = (ushort)((s->Star >> 48) | 3);
+        ulong target = wide ? s->Rcx : (uint)s->Rcx;
+        bool fromLong = s->Code64;
+        ulong flags = s->Gpr[11];
+        // AMD's processors leave everything of SS but the selector alone; with flat segments nothing tells the difference.
+        LoadFlat(s, (ushort)(wide ? selector + 16 : selector), (ushort)(selector + 8), wide ? LongCode : FlatCode, 3);
+        s->Rip = target;
+        if (fromLong)
+            FlagsChange.Load(s, flags, FlagsChange.Unprivileged | Flags.If | Flags.IoplMask | Flags.Vif | Flags.Vip);
+        else
+            FlagsChange.Load(s, Flags.If, Flags.If);
+        return null;
+    }
+
+    private static Op* SystemEnter(CpuState* s, Op* op)
+    {
+        Cpu cpu = Cpu.Of(s);
+        if (!s->ProtectedMode)
+            return Fault.GeneralProtection(s, op);
+        if (s->LongMode && !cpu.Model.IsIntel)
+            return Fault.InvalidOpcode(s, op);
+        if ((s->SysenterCs & 0xFFFC) == 0)
+            return Fault.GeneralProtection(s, op);
+        cpu.Statistics.Syscalls++;
+        Control.Complete(s, op);
+        ushort selector = (ushort)(s->SysenterCs & 0xFFFC);
+        bool wide = s->LongMode;
+        FlagsChange.Load(s, 0, Flags.If | Flags.Vm | Flags.Rf);
+        LoadFlat(s, selector, (ushort)(selector + 8), wide ? LongCode : FlatCode, 0);
+        s->Rip = wide ? s->SysenterEip : (uint)s->SysenterEip;
+        s->Rsp = wide ? s->SysenterEsp : (uint)s->SysenterEsp;
+        return null;
+    }
+
+    private static Op* SystemExit32(CpuState* s, Op* op) => SystemExit(s, op, false);
+
+    private static Op* SystemExit64(CpuState* s, Op* op) => SystemExit(s, op, true);
+
+    private static Op* SystemExit(CpuState* s, Op* op, bool wide)
+    {
+        Cpu cpu = Cpu.Of(s);
+        if (s->LongMode && !cpu.Model.IsIntel)
+            return Fault.InvalidOpcode(s, op);
+        if (!s->ProtectedMode || s->Cpl != 0 || (s->SysenterCs & 0xFFFC) == 0
+            || (wide && (!Canonical.Is(s, s->Rdx) || !Canonical.Is(s, s->Rcx))))
+            return Fault.GeneralProtection(s, op);
+        Control.Complete(s, op);
+        ushort selector = (ushort)(((s->SysenterCs & 0xFFFC) + (wide ? 32u : 16u)) | 3);
+        LoadFlat(s, selector, (ushort)(selector + 8), wide ? LongCode : FlatCode, 3);
+        s->Rip = wide ? s->Rdx : (uint)s->Rdx;
+        s->Rsp = wide ? s->Rcx : (uint)s->Rcx;
+        return null;
+    }
+
+    private static Op* SwapGs(CpuState* s, Op* op)
+    {
+        if (!s->Code64)
+            return Fault.InvalidOpcode(s, op);
+        if (s->Cpl != 0)
+            return Fault.GeneralProtection(s, op);
+        SegmentRegister* gs = CpuState.Seg(s, Segment.Gs);
+        (gs->Base, s->KernelGsBase) = (s->KernelGsBase, gs->Base);
+        s->AddressBase[(int)Segment.Gs] = gs->Base;
+        return Control.Complete(s, op);
+    }
+
+    private interface ISegment
+    {
+        static abstract Segment Segment { get; }
+    }
+
+    private readonly struct FsName : ISegment { public static Segment Segment => Segment.Fs; }
+    private readonly struct GsName : ISegment { public static Segment Segment => Segment.Gs; }
+
+    private static Op* ReadBase<TSegment, T>(CpuState* s, Op* op) where TSegment : struct, ISegment where T : unmanaged
+    {
+        if ((s->Cr4 & Cr4.Fsgsbase) == 0)
+            return Fault.InvalidOpcode(s, op);
+        Operand.SetRegister<T>(s, op->Destination, CpuState.Seg(s, TSegment.Segment)->Base);
+        return op + 1;
+    }
+
+    private static Op* WriteBase<TSegment, T>(CpuState* s, Op* op) where TSegment : struct, ISegment where T : unmanaged
+    {
+        if ((s->Cr4 & Cr4.Fsgsbase) == 0)
+            return Fault.InvalidOpcode(s, op);
+        ulong value = Operand.Register<T>(s, op->Destination);
+        if (!Canonical.Is(s, value))
+            return Fault.GeneralProtection(s, op);
+        CpuState.Seg(s, TSegment.Segment)->Base = value;
+        s->AddressBase[(int)TSegment.Segment] = value;
+        return Control.Complete(s, op);
+    }
+}
