@@ -30,7 +30,7 @@ public unsafe class EncodingFormTests
     [Fact]
     public void EveryFormHasASlotInTheHandlerTable()
     {
-        var handlers = new HandlerTable();
+        var handlers = new HandlerTable(new ProcessorModel());
         var last = new Instruction { Code = Enum.GetValues<Code>().Max() };
         Op op;
         handlers.Bind(last, true, &op);
