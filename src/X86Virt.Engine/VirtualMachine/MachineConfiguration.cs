@@ -1,0 +1,47 @@
+using X86Virt.Engine.Boot;
+
+namespace X86Virt.Engine;
+
+/// <summary>Everything that makes a machine; the same configuration makes the same machine.</summary>
+public sealed record MachineConfiguration
+{
+    public const ulong MinimumMemory = 1 << 20;
+    public const ulong DefaultMemory = 256UL << 20;
+
+    public required string Name { get; init; }
+
+    /// <summary>Bytes of RAM, whole pages, 1 MiB at least.</summary>
+    public ulong MemorySize { get; init; } = DefaultMemory;
+    public EngineKind Engine { get; init; } = EngineKind.DecodedCache;
+
+    /// <summary>A named processor model; null for the default.</summary>
+    public string? ProcessorModel { get; init; }
+
+    /// <summary>Feature switches on top of the model: "+avx2", "-sse4.2".</summary>
+    public IReadOnlyList<string> Features { get; init; } = [];
+    public ClockKind Clock { get; init; } = ClockKind.Virtual;
+
+    /// <summary>Instructions a second of guest time, and the TSC's frequency in Hz.</summary>
+    public long ClockRate { get; init; } = 1_000_000_000;
+
+    /// <summary>A Linux, multiboot or ELF image.</summary>
+    public string? Kernel { get; init; }
+    public string? InitialRamDisk { get; init; }
+    public string CommandLine { get; init; } = "";
+
+    /// <summary>Multiboot modules: a path, then optionally a blank and the module's string.</summary>
+    public IReadOnlyList<string> Modules { get; init; } = [];
+
+    /// <summary>Raw code, loaded at <see cref="LoadAddress"/> and started there.</summary>
+    public string? FlatBinary { get; init; }
+    public ulong? LoadAddress { get; init; }
+
+    /// <summary>Offset or address to start at, if not the load address.</summary>
+    public ulong? EntryPoint { get; init; }
+
+    /// <summary>The processor mode a flat binary starts in.</summary>
+    public BootMode BootMode { get; init; }
+
+    /// <summary>A guest's reset stops the machine instead of starting it again.</summary>
+    public bool NoReboot { get; init; }
+}

@@ -1,0 +1,188 @@
+using X86Virt.Engine.Processor;
+
+namespace X86Virt.Engine;
+
+/// <summary>The machine's thread: guest code up to the next timer, then timers, then guest code.</summary>
+public sealed unsafe partial class VirtualMachine
+{
+    /// <summary>Longest run without a look at the run loop, in instructions; has no effect on the guest.</summary>
+    private const long Slice = 50_000_000;
+
+    private readonly HashSet<ulong> _breakpoints = [];
+
+    private void Go()
+    {
+        _holdRequested = false;
+        SetState(MachineState.Running);
+        _thread = new Thread(Loop) { IsBackground = true, Name = $"X86Virt {Name}" };
+        _thread.Start();
+    }
+
+    /// <summary>Has the loop return and waits for it.</summary>
+    private void Hold()
+    {
+        if (_thread == null || _thread == Thread.CurrentThread)
+            return;
+        _holdRequested = true;
+        _cpu.RequestAttention(Attention.Stop);
+        _board.Wake();
+        _thread.Join();
+        _thread = null;
+    }
+
+    private void Loop()
+    {
+        _hostTime.Start();
+        try
+        {
+            while (!_holdRequested && State == MachineState.Running)
+            {
+                lock (_gate)
+                {
+                    if (_breakpoints.Count > 0)
+                        RunWatched();
+                    else
+                        RunSlice();
+                }
+                // Whoever wants the guest to hold still gets the gate before the next slice.
+                while (Volatile.Read(ref _waiters) > 0)
+                    Thread.Yield();
+                if (State == MachineState.Running && _cpu.State->Halted)
+                    Idle();
+            }
+        }
+        catch (Exception e)
+        {
+            // A defect of ours: keep the guest's state for whoever looks into it, and the process running.
+            Ended(StopKind.InternalError, e.ToString());
+        }
+        finally
+        {
+            _hostTime.Stop();
+        }
+    }
+
+    private void RunSlice()
+    {
+        CpuState* s = _cpu.State;
+        Interlocked.And(ref System.Runtime.CompilerServices.Unsafe.As<Attention, uint>(ref s->Attention), (uint)~Attention.Stop);
+        if (_holdRequested)
+            return;
+        _board.RunDueEvents();
+        _cpu.SetDeadline(Math.Min(_board.NextEventAt, s->Retired + Slice));
+        _engine.Run();
+        SeeToRequests();
+    }
+
+    /// <summary>Compares RIP with the breakpoints before every instruction.</summary>
+    private void RunWatched()
+    {
+        bool first = true;
+        for (int i = 0; i < 10_000 && State == MachineState.Running && !_cpu.State->Halted; i++)
+        {
+            if (!first && _breakpoints.Contains(LinearRip()))
+            {
+                Pause($"breakpoint at 0x{LinearRip():x}");
+                return;
+            }
+            first = _steppedOffBreakpoint;
+            _steppedOffBreakpoint = false;
+            StepOne();
+        }
+    }
+
+    private bool _steppedOffBreakpoint;
+
+    private void StepGuest(long count)
+    {
+        for (long i = 0; i < count && State == MachineState.Suspended; i++)
+        {
+            if (_cpu.State->Halted && !_board.SkipIdle())
+                return;
+            StepOne();
+        }
+    }
+
+    private void StepOne()
+    {
+        CpuState* s = _cpu.State;
+        Interlocked.And(ref System.Runtime.CompilerServices.Unsafe.As<Attention, uint>(ref s->Attention), (uint)~Attention.Stop);
+        _board.RunDueEvents();
+        long retired = s->Retired;
+        _cpu.SetDeadline(retired + 1);
+        _engine.Run();
+        SeeToRequests();
+    }
+
+    private ulong LinearRip()
+    {
+        CpuState* s = _cpu.State;
+        return s->Code64 ? s->Rip : (uint)(CpuState.Seg(s, Segment.Cs)->Base + s->Rip);
+    }
+
+    /// <summary>What the guest asked of the board while it ran: power-off, exit, reset; or what became of it.</summary>
+    private void SeeToRequests()
+    {
+        CpuState* s = _cpu.State;
+        if (_board.TakeExit(out int code))
+        {
+            ExitCode = code;
+            Ended(StopKind.DebugExit, $"the guest ended with exit code {code}");
+        }
+        else if (_board.TakePowerOff())
+        {
+            ExitCode = 0;
+            Ended(StopKind.PowerOff, "the guest switched the power off");
+        }
+        else if (_cpu.TripleFaulted)
+        {
+            Ended(StopKind.TripleFault, _cpu.DescribeTripleFault());
+        }
+        else if (_board.TakeReset())
+        {
+            if (Configuration.NoReboot)
+            {
+                Ended(StopKind.Reset, "the guest asked for a reset");
+            }
+            else
+            {
+                Reboots++;
+                Load();
+            }
+        }
+        else if (s->Halted && (s->SystemFlags & Flags.If) == 0 && !s->NmiPending)
+        {
+            Ended(StopKind.Halt, $"the guest halted with interrupts off at 0x{LinearRip():x}");
+        }
+    }
+
+    private void Idle()
+    {
+        bool skipped;
+        lock (_gate)
+        {
+            // An interrupt may have come in since.
+            if (_board.InterruptPending || _cpu.State->NmiPending)
+            {
+                _cpu.RequestAttention(Attention.Interrupt);
+                _cpu.State->Halted = false;
+                return;
+            }
+            skipped = _board.SkipIdle();
+        }
+        if (!skipped && !_holdRequested)
+            _board.WaitForActivity();
+    }
+
+    private void Pause(string message)
+    {
+        StopReason = new StopReason(StopKind.None, message, _cpu.State->Rip);
+        SetState(MachineState.Suspended);
+    }
+
+    private void Ended(StopKind kind, string message)
+    {
+        StopReason = new StopReason(kind, message, _cpu.State->Rip);
+        SetState(MachineState.Stopped);
+    }
+}

@@ -1,0 +1,317 @@
+using System.Diagnostics;
+using System.Text;
+using X86Virt.Engine.Boot;
+using X86Virt.Engine.Memory;
+using X86Virt.Engine.Platform;
+using X86Virt.Engine.Processor;
+
+namespace X86Virt.Engine;
+
+/// <summary>
+/// A machine: one processor, one board, one engine, and the thread that runs them. Every public member may be called from any thread;
+/// what needs the guest to hold still (<see cref="Inspect{T}"/>) holds it between two instructions, which the guest cannot notice.
+/// </summary>
+public sealed partial class VirtualMachine : IDisposable
+{
+    // The run loop holds the gate while guest code runs; whoever waits for it counts himself, and the loop lets him in.
+    private readonly object _gate = new();
+    private readonly object _stateLock = new();
+    private readonly Stopwatch _hostTime = new();
+    private readonly PhysicalMemory _memory;
+    private readonly Board _board;
+    private readonly Cpu _cpu;
+    private readonly ExecutionEngine _engine;
+    private readonly BootRequest? _boot;
+    private Thread? _thread;
+    private int _waiters;
+    private volatile bool _holdRequested;
+    private bool _started;
+    private bool _disposed;
+
+    /// <summary>
+    /// Makes a machine and reads its images; throws <see cref="MachineException"/> or <see cref="BootException"/> and leaves nothing behind.
+    /// </summary>
+    public VirtualMachine(MachineConfiguration configuration)
+    {
+        ConfigurationCheck.Validate(configuration);
+        Configuration = configuration;
+        ProcessorModel model = ProcessorModel.Parse(configuration.ProcessorModel, configuration.Features);
+        _boot = BootRequestOf(configuration);
+        _memory = new PhysicalMemory(configuration.MemorySize);
+        try
+        {
+            _board = new Board(_memory, new BoardOptions { ClockRate = configuration.ClockRate, RealTime = configuration.Clock == ClockKind.RealTime });
+            _cpu = new Cpu(_memory, _board, model);
+            _board.Attach(_cpu);
+            _engine = CreateEngine(configuration.Engine, _cpu);
+            _board.ConsoleOutput += Console.Append;
+            Load();
+        }
+        catch
+        {
+            _engine?.Dispose();
+            _cpu?.Dispose();
+            _memory.Dispose();
+            throw;
+        }
+    }
+
+    public MachineConfiguration Configuration { get; }
+    public string Name => Configuration.Name;
+    public Guid Id { get; } = Guid.NewGuid();
+    public MachineState State { get; private set; }
+    public StopReason StopReason { get; private set; } = StopReason.None;
+
+    /// <summary>What the guest left with: (value &lt;&lt; 1) | 1 from isa-debug-exit, 0 after power-off; null otherwise.</summary>
+    public int? ExitCode { get; private set; }
+
+    /// <summary>What was loaded where; null for a machine without an image.</summary>
+    public BootPlan? BootPlan { get; private set; }
+
+    /// <summary>Resets that the guest asked for and got.</summary>
+    public int Reboots { get; private set; }
+    public ConsoleTranscript Console { get; } = new();
+    public unsafe long InstructionsRetired => _disposed ? 0 : _cpu.State->Retired;
+
+    /// <summary>Guest time since the machine was first started.</summary>
+    public TimeSpan Uptime => _disposed ? TimeSpan.Zero : TimeSpan.FromTicks(_board.Clock.Now / 100);
+
+    /// <summary>Host time spent running.</summary>
+    public TimeSpan HostTime => _hostTime.Elapsed;
+
+    /// <summary>Millions of guest instructions a second of host time, over the machine's life.</summary>
+    public double Mips => _hostTime.Elapsed.TotalSeconds > 0 ? InstructionsRetired / _hostTime.Elapsed.TotalSeconds / 1e6 : 0;
+
+    /// <summary>Raised on the machine's thread when <see cref="State"/> changed.</summary>
+    public event EventHandler? StateChanged;
+
+    private static ExecutionEngine CreateEngine(EngineKind kind, Cpu cpu) => kind switch
+    {
+        EngineKind.Interpreter => new Interpreter(cpu),
+        _ => new DecodedCache(cpu),
+    };
+
+    private static BootRequest? BootRequestOf(MachineConfiguration c)
+    {
+        if (c.Kernel != null)
+        {
+            return new BootRequest(BootFile.Read(c.Kernel))
+            {
+                InitialRamDisk = c.InitialRamDisk == null ? null : BootFile.Read(c.InitialRamDisk),
+                CommandLine = c.CommandLine,
+                Modules = [.. c.Modules.Select(Module)],
+                Mode = c.BootMode,
+                EntryPoint = c.EntryPoint,
+            };
+        }
+        return c.FlatBinary == null ? null : new BootRequest(BootFile.Read(c.FlatBinary))
+        {
+            Format = BootFormat.Flat,
+            LoadAddress = c.LoadAddress,
+            EntryPoint = c.EntryPoint,
+            Mode = c.BootMode,
+        };
+    }
+
+    private static BootModule Module(string text)
+    {
+        int blank = text.IndexOf(' ', StringComparison.Ordinal);
+        return blank < 0 ? new BootModule(BootFile.Read(text), text) : new BootModule(BootFile.Read(text[..blank]), text);
+    }
+
+    /// <summary>Puts the board and the processor into their state at power-on and loads the image.</summary>
+    private void Load()
+    {
+        _board.Reset();
+        _cpu.Reset();
+        if (_boot != null)
+            BootPlan = Loader.Load(_boot, new BootTarget(_memory, _cpu, _board.MemoryMap, _board.RsdpAddress));
+    }
+
+    /// <summary>Starts a machine that has not run, or one that stopped (from power-on).</summary>
+    public void Start()
+    {
+        lock (_stateLock)
+        {
+            Require(MachineState.Stopped, "Start-VM");
+            if (_started)
+            {
+                _memory.ClearRam();
+                Load();
+            }
+            _started = true;
+            StopReason = StopReason.None;
+            ExitCode = null;
+            Console.SetEnded(false);
+            Go();
+        }
+    }
+
+    /// <summary>Ends a machine where it is; its memory and registers can still be read.</summary>
+    public void Stop()
+    {
+        lock (_stateLock)
+        {
+            if (State == MachineState.Stopped)
+                throw WrongState("Stop-VM", "It is not running.");
+            Hold();
+            if (State != MachineState.Stopped)
+                Ended(StopKind.User, "stopped by its user");
+        }
+    }
+
+    /// <summary>Holds a running machine between two instructions.</summary>
+    public void Suspend()
+    {
+        lock (_stateLock)
+        {
+            Require(MachineState.Running, "Suspend-VM");
+            Hold();
+            if (State == MachineState.Running)
+                SetState(MachineState.Suspended);
+        }
+    }
+
+    public void Resume()
+    {
+        lock (_stateLock)
+        {
+            Require(MachineState.Suspended, "Resume-VM");
+            Go();
+        }
+    }
+
+    /// <summary>Resets a machine as its reset button would, whatever its state, and runs it from power-on.</summary>
+    public void Restart()
+    {
+        lock (_stateLock)
+        {
+            if (State == MachineState.Running)
+                Hold();
+            SetState(MachineState.Stopped);
+            _started = true;
+            _memory.ClearRam();
+            Load();
+            StopReason = StopReason.None;
+            ExitCode = null;
+            Console.SetEnded(false);
+            Go();
+        }
+    }
+
+    /// <summary>Executes a number of instructions of a machine that is not running, and leaves it suspended.</summary>
+    public void Step(long count)
+    {
+        lock (_stateLock)
+        {
+            if (State == MachineState.Running)
+                throw WrongState("Step-VM", "Suspend it first (Suspend-VM).");
+            if (State == MachineState.Stopped && StopReason.Kind != StopKind.None)
+                throw WrongState("Step-VM", "Start it again first (Start-VM).");
+            _started = true;
+            SetState(MachineState.Suspended);
+            lock (_gate)
+                StepGuest(count);
+        }
+    }
+
+    /// <summary>Types text at the guest's console.</summary>
+    public void Send(string text) => Send(Encoding.UTF8.GetBytes(text));
+
+    public void Send(ReadOnlySpan<byte> bytes)
+    {
+        byte[] copy = bytes.ToArray();
+        Inspect(_ => _board.SendConsoleInput(copy));
+    }
+
+    /// <summary>Waits for a state; false if the time is up or the wait was cancelled.</summary>
+    public bool Wait(MachineState state, TimeSpan timeout, CancellationToken cancel)
+    {
+        long end = timeout == Timeout.InfiniteTimeSpan ? long.MaxValue : Environment.TickCount64 + (long)timeout.TotalMilliseconds;
+        using CancellationTokenRegistration registration = cancel.Register(() =>
+        {
+            lock (_waitLock)
+                Monitor.PulseAll(_waitLock);
+        });
+        lock (_waitLock)
+        {
+            while (State != state)
+            {
+                long left = end - Environment.TickCount64;
+                if (left <= 0 || cancel.IsCancellationRequested)
+                    return false;
+                Monitor.Wait(_waitLock, (int)Math.Min(left, int.MaxValue));
+            }
+            return true;
+        }
+    }
+
+    private readonly object _waitLock = new();
+
+    /// <summary>Looks at or changes the guest while it holds still between two instructions.</summary>
+    public T Inspect<T>(Func<Cpu, T> look)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Interlocked.Increment(ref _waiters);
+        _cpu.RequestAttention(Attention.Stop);
+        _board.Wake();
+        try
+        {
+            lock (_gate)
+                return look(_cpu);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _waiters);
+        }
+    }
+
+    public void Inspect(Action<Cpu> look) => Inspect(cpu =>
+    {
+        look(cpu);
+        return true;
+    });
+
+    private void Require(MachineState state, string action)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (State != state)
+            throw WrongState(action, $"It must be {state}.");
+    }
+
+    private MachineException WrongState(string action, string remedy)
+        => new("WrongMachineState", $"{action}: machine '{Name}' is {State}. {remedy}");
+
+    private void SetState(MachineState state)
+    {
+        lock (_waitLock)
+        {
+            if (State == state)
+                return;
+            State = state;
+            Monitor.PulseAll(_waitLock);
+        }
+        if (state == MachineState.Stopped)
+            Console.SetEnded(true);
+        StateChanged?.Invoke(this, EventArgs.Empty);
+    }
+
+    /// <summary>Ends the machine for good and frees all it took.</summary>
+    public void Dispose()
+    {
+        lock (_stateLock)
+        {
+            if (_disposed)
+                return;
+            Hold();
+            SetState(MachineState.Stopped);
+            lock (_gate)
+            {
+                _disposed = true;
+                _engine.Dispose();
+                _cpu.Dispose();
+                _memory.Dispose();
+            }
+        }
+    }
+}
