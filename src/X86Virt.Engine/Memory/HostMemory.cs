@@ -10,6 +10,8 @@ public static unsafe partial class HostMemory
     private const uint CommitReserve = 0x3000;
     private const uint ReleaseAll = 0x8000;
     private const uint PageReadWrite = 4;
+    private const int DontNeed = 4;
+    private const int PageSize = 0x1000;
 
     /// <summary>Allocates <paramref name="size"/> bytes; throws <see cref="InsufficientMemoryException"/> naming the size.</summary>
     public static byte* Allocate(ulong size)
@@ -29,6 +31,18 @@ public static unsafe partial class HostMemory
         else
             _ = Munmap(pages, (nuint)size);
     }
+
+    /// <summary>Makes pages zero again and gives what held them back to the host.</summary>
+    public static void Discard(byte* pages, ulong size)
+    {
+        if (OperatingSystem.IsLinux() && Madvise(pages, (nuint)size, DontNeed) == 0)
+            return;
+        for (ulong done = 0; done < size; done += PageSize)
+            NativeMemory.Clear(pages + done, PageSize);
+    }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Madvise(void* address, nuint length, int advice);
 
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     private static partial void* Mmap(void* address, nuint length, int protection, int flags, int file, nint offset);

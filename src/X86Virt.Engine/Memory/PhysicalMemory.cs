@@ -266,6 +266,14 @@ public sealed unsafe class PhysicalMemory : IDisposable
         return copied;
     }
 
+    /// <summary>Makes all RAM zero, as it is in a new machine.</summary>
+    public void ClearRam()
+    {
+        HostMemory.Discard(Block, RamSize);
+        for (int page = 0; page < (int)(RamSize >> 12); page++)
+            NotifyWrite(Block + ((ulong)page << 12), 0x1000);
+    }
+
     public T Read<T>(ulong address) where T : unmanaged
     {
         T value = default;

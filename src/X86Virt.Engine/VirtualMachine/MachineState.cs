@@ -14,8 +14,14 @@ public enum MachineState
 /// <summary>Which execution engine runs the guest.</summary>
 public enum EngineKind
 {
+    /// <summary>Fetches and decodes every instruction every time.</summary>
     Interpreter,
+
+    /// <summary>Decodes an instruction once and runs the handler it was bound to.</summary>
     DecodedCache,
+
+    /// <summary>Translates guest code to host code; on x64 hosts only.</summary>
+    BinaryTranslation,
 }
 
 /// <summary>Where guest time comes from.</summary>

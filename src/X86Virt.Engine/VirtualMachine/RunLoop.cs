@@ -134,9 +134,9 @@ public sealed unsafe partial class VirtualMachine
             ExitCode = 0;
             Ended(StopKind.PowerOff, "the guest switched the power off");
         }
-        else if (_cpu.TripleFaulted)
+        else if (s->ShutDown)
         {
-            Ended(StopKind.TripleFault, _cpu.DescribeTripleFault());
+            Ended(StopKind.TripleFault, DescribeTripleFault());
         }
         else if (_board.TakeReset())
         {
@@ -156,6 +156,9 @@ public sealed unsafe partial class VirtualMachine
         }
     }
 
+    private string DescribeTripleFault()
+        => $"triple fault at 0x{LinearRip():x}; the last exceptions were {string.Join(", ", _cpu.ExceptionHistory.ToList())}";
+
     private void Idle()
     {
         bool skipped;
@@ -165,7 +168,6 @@ public sealed unsafe partial class VirtualMachine
             if (_board.InterruptPending || _cpu.State->NmiPending)
             {
                 _cpu.RequestAttention(Attention.Interrupt);
-                _cpu.State->Halted = false;
                 return;
             }
             skipped = _board.SkipIdle();

@@ -35,7 +35,7 @@ public sealed partial class VirtualMachine : IDisposable
     {
         ConfigurationCheck.Validate(configuration);
         Configuration = configuration;
-        ProcessorModel model = ProcessorModel.Parse(configuration.ProcessorModel, configuration.Features);
+        ProcessorModel model = ModelOf(configuration);
         _boot = BootRequestOf(configuration);
         _memory = new PhysicalMemory(configuration.MemorySize);
         try
@@ -85,10 +85,23 @@ public sealed partial class VirtualMachine : IDisposable
     /// <summary>Raised on the machine's thread when <see cref="State"/> changed.</summary>
     public event EventHandler? StateChanged;
 
+    private static ProcessorModel ModelOf(MachineConfiguration configuration)
+    {
+        try
+        {
+            return ProcessorModel.Parse(configuration.ProcessorModel, configuration.Features);
+        }
+        catch (ArgumentException e)
+        {
+            throw new MachineException("InvalidProcessorModel", e.Message);
+        }
+    }
+
     private static ExecutionEngine CreateEngine(EngineKind kind, Cpu cpu) => kind switch
     {
         EngineKind.Interpreter => new Interpreter(cpu),
-        _ => new DecodedCache(cpu),
+        EngineKind.DecodedCache => new DecodedCache(cpu),
+        _ => new BinaryTranslation(cpu),
     };
 
     private static BootRequest? BootRequestOf(MachineConfiguration c)
@@ -125,7 +138,7 @@ public sealed partial class VirtualMachine : IDisposable
         _board.Reset();
         _cpu.Reset();
         if (_boot != null)
-            BootPlan = Loader.Load(_boot, new BootTarget(_memory, _cpu, _board.MemoryMap, _board.RsdpAddress));
+            BootPlan = BootLoader.Load(_boot, new BootTarget(_memory, _cpu, _board.MemoryMap));
     }
 
     /// <summary>Starts a machine that has not run, or one that stopped (from power-on).</summary>

@@ -1,0 +1,27 @@
+namespace X86Virt.Engine;
+
+/// <summary>Refuses configurations that no machine can be made of.</summary>
+internal static class ConfigurationCheck
+{
+    private const ulong MaximumMemory = 1UL << 38;
+    private const long MinimumClockRate = 1_000_000, MaximumClockRate = 100_000_000_000;
+
+    /// <exception cref="MachineException">Names the setting, its value and the remedy.</exception>
+    public static void Validate(MachineConfiguration c)
+    {
+        if (string.IsNullOrWhiteSpace(c.Name))
+            throw new MachineException("InvalidName", "The machine's name is empty. Give it one with -Name.");
+        if (c.MemorySize < MachineConfiguration.MinimumMemory || c.MemorySize > MaximumMemory)
+            throw new MachineException("InvalidMemory", $"A machine cannot have {c.MemorySize} bytes of memory. Give it between 1 MiB and 256 GiB with -Memory, such as 256MB.");
+        if ((c.MemorySize & 0xFFF) != 0)
+            throw new MachineException("InvalidMemory", $"Memory of {c.MemorySize} bytes is not made of whole pages. Give -Memory a multiple of 4096.");
+        if (c.ClockRate is < MinimumClockRate or > MaximumClockRate)
+            throw new MachineException("InvalidClockRate", $"A clock rate of {c.ClockRate} Hz is out of range. Give -ClockRate between 1000000 and 100000000000.");
+        if (!Enum.IsDefined(c.Engine))
+            throw new MachineException("InvalidEngine", $"There is no engine {c.Engine}. Choose one of {string.Join(", ", Enum.GetNames<EngineKind>())}.");
+        if (c.Kernel != null && c.FlatBinary != null)
+            throw new MachineException("InvalidImage", $"Both the kernel '{c.Kernel}' and the flat binary '{c.FlatBinary}' are given. Give one of -Kernel and -FlatBinary.");
+        if (c.Kernel == null && c.InitialRamDisk != null)
+            throw new MachineException("InvalidImage", $"The initial RAM disk '{c.InitialRamDisk}' has no kernel to go with. Add -Kernel.");
+    }
+}
