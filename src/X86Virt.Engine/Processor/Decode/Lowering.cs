@@ -71,17 +71,17 @@ internal static unsafe class Lowering
                     break;
                 case OpKind.MemorySegSI or OpKind.MemorySegDI:
                     memory = true;
-                    op->Segment = OperandSegment(instruction);
+                    op->Segment = OperandSegment(instruction, mode);
                     flags |= OpFlags.Address16;
                     break;
                 case OpKind.MemorySegESI or OpKind.MemorySegEDI:
                     memory = true;
-                    op->Segment = OperandSegment(instruction);
+                    op->Segment = OperandSegment(instruction, mode);
                     flags |= OpFlags.Address32;
                     break;
                 case OpKind.MemorySegRSI or OpKind.MemorySegRDI:
                     memory = true;
-                    op->Segment = OperandSegment(instruction);
+                    op->Segment = OperandSegment(instruction, mode);
                     break;
                 case OpKind.MemoryESDI:
                     memory = true;
@@ -107,11 +107,18 @@ internal static unsafe class Lowering
         handlers.Bind(instruction, memory, op);
     }
 
-    private static Segment OperandSegment(in Instruction instruction) => (Segment)OperandRegisters.Name(instruction.MemorySegment);
+    private static Segment OperandSegment(in Instruction instruction, CodeMode mode)
+    {
+        Register segment = instruction.MemorySegment;
+        // 64-bit mode ignores the other overrides, down to which of #SS and #GP a non-canonical address raises.
+        if ((mode & CodeMode.SizeMask) == CodeMode.Code64 && instruction.SegmentPrefix is Register.ES or Register.CS or Register.SS or Register.DS)
+            segment = instruction.MemoryBase is Register.RSP or Register.ESP or Register.RBP or Register.EBP ? Register.SS : Register.DS;
+        return (Segment)OperandRegisters.Name(segment);
+    }
 
     private static OpFlags MemoryOperand(in Instruction instruction, CodeMode mode, ulong blockRip, Op* op)
     {
-        op->Segment = OperandSegment(instruction);
+        op->Segment = OperandSegment(instruction, mode);
         Register register = instruction.MemoryBase;
         if (instruction.IsIPRelativeMemoryOperand)
         {

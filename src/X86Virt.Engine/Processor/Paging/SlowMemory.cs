@@ -118,6 +118,11 @@ internal static unsafe class SlowMemory
     private static bool Check(Cpu cpu, Op* op, AccessMode mode, ref ulong linear, int size, PagePermissions access)
     {
         CpuState* s = cpu.State;
+        if (BeyondFlatSegment(s, op, linear, size))
+        {
+            Fault.Segment(s, op, op->Segment);
+            return false;
+        }
         if (!s->LongMode)
         {
             linear = (uint)linear;
@@ -128,6 +133,11 @@ internal static unsafe class SlowMemory
         Fault.Segment(s, op, op != null ? op->Segment : Segment.Ds);
         return false;
     }
+
+    /// <summary>An operand across 4 GiB is outside its segment, flat as that may be; handlers leave flat segments unchecked.</summary>
+    private static bool BeyondFlatSegment(CpuState* s, Op* op, ulong linear, int size)
+        => (s->Mode & CodeMode.Flat) != 0 && !s->Code64 && op != null && (op->Flags & OpFlags.Checked) == 0
+            && (uint)linear + (ulong)(size - 1) > uint.MaxValue;
 
     private static bool Misaligned(CpuState* s, Op* op, ulong linear, int size)
     {

@@ -117,21 +117,22 @@ internal static unsafe class BranchFamily
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool Target<TWidth>(CpuState* s, Op* op, ref ulong target) where TWidth : unmanaged
     {
+        if (IsTarget<TWidth>(s, ref target))
+            return true;
+        Fault.GeneralProtection(s, op);
+        return false;
+    }
+
+    /// <summary>Truncates a target to the operand size and says whether RIP may take it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool IsTarget<TWidth>(CpuState* s, ref ulong target) where TWidth : unmanaged
+    {
         if (sizeof(TWidth) == 2)
             target = (ushort)target;
         if (s->Code64)
-        {
-            if (Canonical.Is(s, target))
-                return true;
-        }
-        else
-        {
-            target = (uint)target;
-            if (target <= CpuState.Seg(s, Segment.Cs)->Limit)
-                return true;
-        }
-        Fault.GeneralProtection(s, op);
-        return false;
+            return Canonical.Is(s, target);
+        target = (uint)target;
+        return target <= CpuState.Seg(s, Segment.Cs)->Limit;
     }
 
     private static Op* Jcc<TCondition>(CpuState* s, Op* op) where TCondition : struct, ICondition
@@ -171,9 +172,11 @@ internal static unsafe class BranchFamily
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Op* CallTo<T>(CpuState* s, Op* op, ulong target) where T : unmanaged
     {
-        if (!Target<T>(s, op, ref target) || !Stack.Push<T>(s, op, Control.NextRip(s, op)))
-            return null;
-        s->Rip = target;
+        // The push comes first where both fault.
+        if (!IsTarget<T>(s, ref target))
+            return Stack.Probe<T>(s, op) ? Fault.GeneralProtection(s, op) : null;
+        if (Stack.Push<T>(s, op, Control.NextRip(s, op)))
+            s->Rip = target;
         return null;
     }
 

@@ -2,7 +2,7 @@ using Iced.Intel;
 
 namespace X86Virt.Engine.Processor;
 
-/// <summary>Decimal adjustments: DAA, DAS, AAA, AAS, AAM, AAD (AMD volume 3).</summary>
+/// <summary>Decimal adjustments: DAA, DAS, AAA, AAS, AAM, AAD (AMD volume 3), with the undefined flags as Zen leaves them.</summary>
 internal static unsafe class DecimalFamily
 {
     public static Handler Bind(in Instruction instruction) => instruction.Mnemonic switch
@@ -28,9 +28,10 @@ internal static unsafe class DecimalFamily
     {
         bool low = LowNeedsAdjusting(s);
         bool high = Al(s) > 0x99 || (s->StatusFlags & Flags.Cf) != 0;
-        int result = Al(s) + (low ? 6 : 0) + (high ? 0x60 : 0);
+        int adjustment = (low ? 6 : 0) + (high ? 0x60 : 0);
+        int result = Al(s) + adjustment;
+        s->StatusFlags = Replace(Flags.Add<byte>(Al(s), (byte)adjustment, (byte)result), low, high);
         SetAl(s, (byte)result);
-        s->StatusFlags = Flags.SignZeroParity<byte>((byte)result) | (low ? Flags.Af : 0) | (high ? Flags.Cf : 0);
         return op + 1;
     }
 
@@ -39,24 +40,34 @@ internal static unsafe class DecimalFamily
         bool low = LowNeedsAdjusting(s);
         bool high = Al(s) > 0x99 || (s->StatusFlags & Flags.Cf) != 0;
         bool borrow = high || (low && Al(s) < 6);
-        int result = Al(s) - (low ? 6 : 0) - (high ? 0x60 : 0);
+        int adjustment = (low ? 6 : 0) + (high ? 0x60 : 0);
+        int result = Al(s) - adjustment;
+        s->StatusFlags = Replace(Flags.Subtract<byte>(Al(s), (byte)adjustment, (byte)result), low, borrow);
         SetAl(s, (byte)result);
-        s->StatusFlags = Flags.SignZeroParity<byte>((byte)result) | (low ? Flags.Af : 0) | (borrow ? Flags.Cf : 0);
         return op + 1;
     }
 
-    private static Op* Aaa(CpuState* s, Op* op) => AdjustUnpacked(s, op, 0x106);
-
-    private static Op* Aas(CpuState* s, Op* op) => AdjustUnpacked(s, op, -0x106);
-
-    private static Op* AdjustUnpacked(CpuState* s, Op* op, int adjustment)
+    private static Op* Aaa(CpuState* s, Op* op)
     {
         bool adjust = LowNeedsAdjusting(s);
-        int ax = (ushort)s->Rax + (adjust ? adjustment : 0);
-        SetAx(s, ax & 0xFF0F);
-        s->StatusFlags = Flags.SignZeroParity<byte>(Al(s)) | (adjust ? Flags.Af | Flags.Cf : 0);
+        ushort ax = (ushort)s->Rax, adjustment = (ushort)(adjust ? 0x106 : 0), sum = (ushort)(ax + adjustment);
+        s->StatusFlags = Replace(Flags.Add<ushort>(ax, adjustment, sum), adjust, adjust);
+        SetAx(s, sum & 0xFF0F);
         return op + 1;
     }
+
+    private static Op* Aas(CpuState* s, Op* op)
+    {
+        bool adjust = LowNeedsAdjusting(s);
+        ushort ax = (ushort)s->Rax, adjustment = (ushort)(adjust ? 0x106 : 0), difference = (ushort)(ax - adjustment);
+        s->StatusFlags = Replace(Flags.Subtract<ushort>(ax, adjustment, difference), adjust, adjust);
+        SetAx(s, difference & 0xFF0F);
+        return op + 1;
+    }
+
+    /// <summary>Flags of the addition or subtraction, but for AF and CF.</summary>
+    private static uint Replace(uint flags, bool auxiliary, bool carry)
+        => (flags & ~(Flags.Af | Flags.Cf)) | (auxiliary ? Flags.Af : 0) | (carry ? Flags.Cf : 0);
 
     private static Op* Aam(CpuState* s, Op* op)
     {
@@ -71,9 +82,9 @@ internal static unsafe class DecimalFamily
 
     private static Op* Aad(CpuState* s, Op* op)
     {
-        int result = Al(s) + (byte)(s->Rax >> 8) * (byte)op->Immediate;
-        SetAx(s, (byte)result);
-        s->StatusFlags = Flags.SignZeroParity<byte>((byte)result);
+        byte al = Al(s), tens = (byte)((byte)(s->Rax >> 8) * (byte)op->Immediate), sum = (byte)(al + tens);
+        s->StatusFlags = Flags.Add<byte>(al, tens, sum);
+        SetAx(s, sum);
         return op + 1;
     }
 }

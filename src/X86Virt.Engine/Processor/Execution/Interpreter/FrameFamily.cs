@@ -54,10 +54,9 @@ internal static unsafe class FrameFamily
             if (!Probe<T>(s, op, (frame - (ulong)(i * sizeof(T))) & mask))
                 return null;
         }
-        ulong* links = stackalloc ulong[32];
         for (int i = 1; i < level; i++)
         {
-            if (!Read<T>(s, op, (s->Rbp - (ulong)(i * sizeof(T))) & mask, out links[i]))
+            if (!Read<T>(s, op, (s->Rbp - (ulong)(i * sizeof(T))) & mask, out _))
                 return null;
         }
         if (!Probe<T>(s, op, final))
@@ -65,7 +64,11 @@ internal static unsafe class FrameFamily
 
         Write<T>(s, op, frame, Operand.Register<T>(s, Rbp));
         for (int i = 1; i < level; i++)
-            Write<T>(s, op, (frame - (ulong)(i * sizeof(T))) & mask, links[i]);
+        {
+            // Read again: the old frame may overlap what was just pushed.
+            Read<T>(s, op, (s->Rbp - (ulong)(i * sizeof(T))) & mask, out ulong link);
+            Write<T>(s, op, (frame - (ulong)(i * sizeof(T))) & mask, link);
+        }
         if (level > 0)
             Write<T>(s, op, (frame - (ulong)(level * sizeof(T))) & mask, frame);
         Operand.SetRegister<T>(s, Rbp, frame);

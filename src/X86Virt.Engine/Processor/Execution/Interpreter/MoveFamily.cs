@@ -18,10 +18,16 @@ internal static unsafe class MoveFamily
                 };
             case Mnemonic.Movzx:
                 return PickExtend(OperandShape.Size(instruction, 0), OperandShape.Size(instruction, 1), memory, signed: false);
-            case Mnemonic.Movsx or Mnemonic.Movsxd:
+            case Mnemonic.Movsxd:
+                // Its source has 32 bits whatever the operand size.
+                return PickExtend(OperandShape.Size(instruction, 0), 4, memory, signed: true);
+            case Mnemonic.Movsx:
                 return PickExtend(OperandShape.Size(instruction, 0), OperandShape.Size(instruction, 1), memory, signed: true);
             case Mnemonic.Lea:
                 return OperandShape.Size(instruction, 0) switch { 2 => &Lea<ushort>, 4 => &Lea<uint>, _ => &Lea<ulong> };
+            case Mnemonic.Reservednop when instruction.Code is Code.Reservednop_rm16_r16_0F0D or Code.Reservednop_rm32_r32_0F0D or Code.Reservednop_rm64_r64_0F0D && !memory:
+                // The PREFETCH group takes memory operands only.
+                return null;
             case Mnemonic.Rdpid:
                 return &ProcessorIdentity;
             case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32 or Mnemonic.Reservednop or Mnemonic.Prefetcht0
@@ -64,7 +70,8 @@ internal static unsafe class MoveFamily
     private static Handler PickExtend(int to, int from, bool memory, bool signed) => (to, from) switch
     {
         (2, 1) => PickExtend<ushort, byte>(memory, signed),
-        (2, _) => PickExtend<ushort, ushort>(memory, signed),
+        (2, 2) => PickExtend<ushort, ushort>(memory, signed),
+        (2, _) => PickExtend<ushort, uint>(memory, signed),
         (4, 1) => PickExtend<uint, byte>(memory, signed),
         (4, 2) => PickExtend<uint, ushort>(memory, signed),
         (4, _) => PickExtend<uint, uint>(memory, signed),

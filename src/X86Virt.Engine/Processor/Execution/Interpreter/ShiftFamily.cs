@@ -136,7 +136,8 @@ internal static unsafe class ShiftFamily
     }
 
     /// <summary>
-    /// 16-bit operands shifted by more than 16 are undefined by the manual: Zen shifts the filler in twice and clears CF.
+    /// 16-bit operands shifted by more than 16 are undefined by the manual: Zen shifts the filler in twice and clears CF; SHLD by 16 or
+    /// more makes OF the same as CF.
     /// </summary>
     private readonly struct ShiftLeftDouble : IDoubleShift
     {
@@ -157,7 +158,8 @@ internal static unsafe class ShiftFamily
                 result = Operand.Truncate<T>((value << count) | (filler >> (bits - count)));
                 carry = (uint)(value >> (bits - count)) & 1;
             }
-            s->StatusFlags = ShiftFlags.Shift<T>(result, carry, carry ^ ShiftFlags.Top<T>(result));
+            uint overflow = sizeof(T) == 2 && count >= bits ? carry : carry ^ ShiftFlags.Top<T>(result);
+            s->StatusFlags = ShiftFlags.Shift<T>(result, carry, overflow);
             return result;
         }
     }

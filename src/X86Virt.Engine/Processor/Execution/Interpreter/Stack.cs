@@ -20,6 +20,10 @@ internal static unsafe class Stack
         return true;
     }
 
+    /// <summary>Raises the fault that a push would raise; writes nothing.</summary>
+    public static bool Probe<T>(CpuState* s, Op* op) where T : unmanaged
+        => Linear(s, op, (s->Rsp - (ulong)sizeof(T)) & s->StackMask, sizeof(T), true, out ulong linear) && LinearMemory.ProbeWrite(s, op, linear, sizeof(T));
+
     /// <summary>Reads at the stack pointer plus <paramref name="displacement"/> without moving it; false after a fault.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Peek<T>(CpuState* s, Op* op, int displacement, out ulong value) where T : unmanaged
@@ -54,7 +58,7 @@ internal static unsafe class Stack
         linear = offset;
         if ((s->Mode & CodeMode.Flat) == 0)
             return SegmentAccess.Check(s, op, Segment.Ss, offset, size, write, out linear);
-        if (s->Code64 && !(Canonical.Is(s, offset) && Canonical.Is(s, offset + (ulong)(size - 1))))
+        if (s->Code64 ? !(Canonical.Is(s, offset) && Canonical.Is(s, offset + (ulong)(size - 1))) : offset + (ulong)(size - 1) > uint.MaxValue)
         {
             Fault.Segment(s, op, Segment.Ss);
             return false;

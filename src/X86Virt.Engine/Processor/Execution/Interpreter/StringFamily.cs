@@ -86,12 +86,9 @@ internal static unsafe class StringFamily
     private static Op* Repeat<TOperation, T>(CpuState* s, Op* op, ulong mask) where TOperation : struct, IStringOperation where T : unmanaged
     {
         ulong count = s->Rcx & mask;
+        // Where no element was done, not even the upper halves of 32-bit registers change.
         if (count == 0)
-        {
-            // A 32-bit count register is written all the same.
-            Advance(s, Rcx, mask, 0);
             return op + 1;
-        }
 
         nint step = Step<T>(s);
         ulong limit = count;
@@ -121,8 +118,11 @@ internal static unsafe class StringFamily
             found = TOperation.Compares && (s->StatusFlags & Flags.Zf) != 0 == ((op->Flags & OpFlags.Repne) != 0);
         }
 
-        Move<TOperation>(s, mask, done * (ulong)step);
-        Advance(s, Rcx, mask, 0 - done);
+        if (done != 0)
+        {
+            Move<TOperation>(s, mask, done * (ulong)step);
+            Advance(s, Rcx, mask, 0 - done);
+        }
         if (faulted)
             return null;
         return found || done == count ? op + 1 : Control.Repeat(s, op);

@@ -109,7 +109,7 @@ internal readonly unsafe struct Cmps : IStringOperation
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Element<T>(CpuState* s, Op* op, ulong source, ulong destination) where T : unmanaged
     {
-        if (!LinearMemory.Read(s, op, source, out T a) || !LinearMemory.Read(s, op, destination, out T b))
+        if (!LinearMemory.Read(s, op, destination, out T b) || !LinearMemory.Read(s, op, source, out T a))
             return false;
         Cmp.Apply<T>(s, Operand.Load<T>(&a), Operand.Load<T>(&b));
         return true;

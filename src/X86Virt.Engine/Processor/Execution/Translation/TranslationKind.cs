@@ -39,6 +39,9 @@ internal static unsafe class TranslationKinds
         bool memory = HasMemory(instruction);
         switch (instruction.Mnemonic)
         {
+            case Mnemonic.Movsxd when memory && instruction.Code == Code.Movsxd_r16_rm16:
+                // It reads 32 bits.
+                return TranslationKind.Callout;
             case Mnemonic.Mov or Mnemonic.Movzx or Mnemonic.Movsx or Mnemonic.Movsxd:
             case Mnemonic.Add or Mnemonic.Adc or Mnemonic.Sub or Mnemonic.Sbb or Mnemonic.Cmp:
             case Mnemonic.And or Mnemonic.Or or Mnemonic.Xor or Mnemonic.Test:
