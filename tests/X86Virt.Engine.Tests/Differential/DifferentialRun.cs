@@ -1,0 +1,211 @@
+using System.Text;
+using Iced.Intel;
+using X86Virt.Engine.Processor;
+
+namespace X86Virt.Engine.Tests.Differential;
+
+/// <summary>Random instructions executed by us and by the host, batch by batch, and what was different.</summary>
+internal sealed unsafe class DifferentialRun : IDisposable
+{
+    private const int Batch = 4096;
+
+    private sealed class Finding
+    {
+        public int Count;
+        public required string Sample;
+    }
+
+    private readonly ReviewedDifferences _reviewed = new(Path.Combine(AppContext.BaseDirectory, "Differential", "reviewed.txt"));
+    private readonly HostOracle _oracle = HostOracle.Start(Batch);
+    private readonly GuestRunner _guest = new();
+    private readonly RandomSource _random;
+    private readonly InstructionGenerator[] _generators;
+    private readonly Outcome[] _ours = GC.AllocateArray<Outcome>(Batch, pinned: true);
+    private readonly Instruction[] _instructions = new Instruction[Batch];
+    private readonly SortedDictionary<string, Finding> _findings = new(StringComparer.Ordinal);
+    private readonly bool[] _seen = new bool[8192];
+
+    public DifferentialRun(ulong seed, Func<Instruction, bool> allowed)
+    {
+        _random = new RandomSource(seed);
+        _generators = new InstructionGenerator[3];
+        for (int i = 0; i < 3; i++)
+        {
+            int bitness = 16 << i;
+            _generators[i] = new InstructionGenerator(_random, bitness, new InstructionSpace(bitness, allowed), allowed);
+        }
+    }
+
+    /// <summary>Instructions compared so far.</summary>
+    public long Compared { get; private set; }
+
+    /// <summary>Of those, how many raised an exception on the host.</summary>
+    public long Faulted { get; private set; }
+
+    /// <summary>Encoding forms among them.</summary>
+    public int Forms => _seen.Count(s => s);
+
+    public long Differences => _findings.Values.Sum(f => f.Count);
+
+    public void Run(long count)
+    {
+        long end = Compared + count;
+        while (Compared < end)
+            RunBatch((int)Math.Min(Batch, end - Compared));
+    }
+
+    private void RunBatch(int count)
+    {
+        for (int i = 0; i < OracleLayout.MemorySize; i += 8)
+            BitConverter.TryWriteBytes(_oracle.Memory[i..], _random.Interesting());
+        _guest.SetMemory(_oracle.Memory);
+        int mode = _random.Below(10);
+        InstructionGenerator generator = _generators[mode < 6 ? 2 : mode < 9 ? 1 : 0];
+        for (int i = 0; i < count;)
+        {
+            OracleCase* c = _oracle.Case(i);
+            _instructions[i] = generator.Next(c);
+            fixed (Outcome* ours = &_ours[i])
+            {
+                _guest.Execute(c, _instructions[i], ours);
+                if (!IsSafe(c, *ours))
+                    continue;
+            }
+            i++;
+        }
+        _oracle.Run(count);
+        for (int i = 0; i < count; i++)
+        {
+            OracleCase* c = _oracle.Case(i);
+            fixed (Outcome* ours = &_ours[i])
+                Compare(c, _instructions[i], ours);
+        }
+        Compared += count;
+    }
+
+    /// <summary>
+    /// Whether the host may execute it: an address that is unmapped here could be the oracle's own there (its program, heap, libraries and
+    /// stack are at both ends of the lower half), and it can write to the code page. A branch must not lead to the instruction itself or into
+    /// the jump behind it.
+    /// </summary>
+    private static bool IsSafe(OracleCase* c, in Outcome ours)
+    {
+        if (ours.Fault == (uint)Vector.PageFault)
+            return IsUnmappedOnHost(ours.Address) && ours.Address >> 12 != OracleLayout.Code >> 12;
+        if (ours.Fault != OracleLayout.NoFault)
+            return true;
+        ulong distance = ours.Rip - (c->Mode == 16 ? 0 : OracleLayout.Code) - c->CodeOffset;
+        return IsUnmappedOnHost(ours.Rip) && (distance == c->Length || distance >= 32);
+    }
+
+    private static bool IsUnmappedOnHost(ulong address)
+        => address is < 0x10000 or >= OracleLayout.Window and < 0x7000_0000_0000 or >= 1UL << 47 and < 0xFFFF_FFFF_FF60_0000 or >= 0xFFFF_FFFF_FF60_1000;
+
+    private void Compare(OracleCase* c, in Instruction instruction, Outcome* ours)
+    {
+        Outcome* host = &c->Outcome;
+        _seen[(int)instruction.Code] = true;
+        if (host->Fault != OracleLayout.NoFault)
+            Faulted++;
+        string? what = FirstDifference(c, instruction, ours, host);
+        if (what == null)
+            return;
+        string key = $"{instruction.Code} {what}";
+        if (_findings.TryGetValue(key, out Finding? finding))
+            finding.Count++;
+        else
+            _findings.Add(key, new Finding { Count = 1, Sample = Describe(c, instruction, ours, host) });
+    }
+
+    private string? FirstDifference(OracleCase* c, in Instruction instruction, Outcome* ours, Outcome* host)
+    {
+        if (ours->Fault != host->Fault)
+            return $"fault {FaultName(ours->Fault)} for {FaultName(host->Fault)}";
+        if (host->Fault == (uint)Vector.PageFault)
+        {
+            // Above the lower half the kernel's own pages are present.
+            uint mask = ours->Address >> 47 == 0 ? ~0u : ~1u;
+            if (ours->Address != host->Address && !_reviewed.MayFaultElsewhere(instruction))
+                return "fault address";
+            if ((ours->ErrorCode & mask) != (host->ErrorCode & mask))
+                return "error code";
+        }
+        else if (host->Fault != OracleLayout.NoFault && ours->ErrorCode != host->ErrorCode)
+        {
+            return "error code";
+        }
+        if (ours->Rip != host->Rip)
+            return "RIP";
+        if (host->Fault != OracleLayout.NoFault && _reviewed.HasPartialEffects(instruction))
+            return null;
+        int registers = c->Mode == 64 ? 16 : 8;
+        ulong width = c->Mode == 64 ? ulong.MaxValue : uint.MaxValue;
+        for (int i = 0; i < registers; i++)
+        {
+            if (((ours->Gpr[i] ^ host->Gpr[i]) & width) != 0)
+                return "registers";
+        }
+        ulong flags = (Flags.RflagsStatus | Flags.Df) & ~(ulong)_reviewed.UndefinedFlags(instruction);
+        if (((ours->Flags ^ host->Flags) & flags) != 0)
+            return $"flags {FlagNames((uint)((ours->Flags ^ host->Flags) & flags))}";
+        if (ours->ChangeCount != host->ChangeCount)
+            return "memory";
+        for (int i = 0; i < (int)Math.Min(ours->ChangeCount, OracleCase.MaxChanges) * 2; i++)
+        {
+            if (ours->Changes[i] != host->Changes[i])
+                return "memory";
+        }
+        return null;
+    }
+
+    private static string FaultName(uint fault) => fault == OracleLayout.NoFault ? "none" : ((Vector)fault).ToString();
+
+    private static string FlagNames(uint flags)
+    {
+        var names = new StringBuilder();
+        foreach ((int bit, char name) in ((int, char)[])[(11, 'O'), (10, 'D'), (7, 'S'), (6, 'Z'), (4, 'A'), (2, 'P'), (0, 'C')])
+        {
+            if ((flags & (1u << bit)) != 0)
+                names.Append(name);
+        }
+        return names.ToString();
+    }
+
+    private static string Describe(OracleCase* c, in Instruction instruction, Outcome* ours, Outcome* host)
+    {
+        var text = new StringBuilder();
+        text.AppendLine($"    {c->Mode}-bit {Convert.ToHexString(new ReadOnlySpan<byte>(c->Bytes, c->Length))}  {instruction}");
+        for (int i = 0; i < (c->Mode == 64 ? 16 : 8); i++)
+        {
+            text.Append($"    {(Register)((int)Register.RAX + i),-3} {c->Gpr[i]:x16}");
+            text.AppendLine(ours->Gpr[i] == c->Gpr[i] && host->Gpr[i] == c->Gpr[i] ? "" : $" -> ours {ours->Gpr[i]:x16} host {host->Gpr[i]:x16}");
+        }
+        text.AppendLine($"    flags {FlagNames((uint)c->Flags)} -> ours {FlagNames((uint)ours->Flags)} host {FlagNames((uint)host->Flags)}");
+        text.AppendLine($"    RIP ours {ours->Rip:x} host {host->Rip:x}; fault ours {FaultName(ours->Fault)} {ours->ErrorCode:x} {ours->Address:x} host {FaultName(host->Fault)} {host->ErrorCode:x} {host->Address:x}");
+        text.AppendLine($"    memory ours {Changes(ours)} host {Changes(host)}");
+        return text.ToString();
+    }
+
+    private static string Changes(Outcome* outcome)
+    {
+        var text = new StringBuilder($"{outcome->ChangeCount}:");
+        for (int i = 0; i < (int)Math.Min(outcome->ChangeCount, 4); i++)
+            text.Append($" [{OracleLayout.Writable + outcome->Changes[i * 2]:x}]={outcome->Changes[i * 2 + 1]:x16}");
+        return text.ToString();
+    }
+
+    /// <summary>What was different, most frequent first; empty if nothing was.</summary>
+    public string Report()
+    {
+        var text = new StringBuilder();
+        foreach ((string key, Finding finding) in _findings.OrderByDescending(f => f.Value.Count))
+            text.AppendLine($"{finding.Count,7}  {key}").Append(finding.Sample);
+        return text.ToString();
+    }
+
+    public void Dispose()
+    {
+        _oracle.Dispose();
+        _guest.Dispose();
+    }
+}
