@@ -111,7 +111,7 @@ public sealed class SelectObjectCommand : ObjectCommand
     }
 }
 
-[Cmdlet(VerbsDiagnostic.Sort, "Object")]
+[Cmdlet("Sort", "Object")]
 public sealed class SortObjectCommand : ObjectCommand
 {
     private readonly List<PSObject> _items = [];

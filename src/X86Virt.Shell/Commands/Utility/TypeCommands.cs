@@ -118,7 +118,7 @@ public sealed class GetMemberCommand : ObjectCommand
         {
             bool special = member.Name.StartsWith("get_", StringComparison.Ordinal) || member.Name.StartsWith("set_", StringComparison.Ordinal);
             if ((member.MemberType & MemberType) != 0 && (Force || !special) && patterns.Any(p => p.IsMatch(member.Name)))
-                WriteObject(new MemberDefinition { TypeName = InputObject.TypeNames[0], Name = member.Name, MemberType = member.MemberType, Definition = member.ToString() });
+                WriteObject(new MemberDefinition { TypeName = InputObject.TypeNames[0], Name = member.Name, MemberType = member.MemberType, Definition = member.ToString() ?? "" });
         }
     }
 }
