@@ -8,7 +8,13 @@ public sealed unsafe partial class VirtualMachine
     /// <summary>Longest run without a look at the run loop, in instructions; has no effect on the guest.</summary>
     private const long Slice = 50_000_000;
 
+    /// <summary>The same while there are breakpoints.</summary>
+    private const int WatchedSlice = 10_000;
+
     private readonly HashSet<ulong> _breakpoints = [];
+
+    /// <summary>Where a machine goes on that was suspended: a breakpoint there has had its effect.</summary>
+    private ulong? _resumedAt;
 
     private void Go()
     {
@@ -65,8 +71,9 @@ public sealed unsafe partial class VirtualMachine
     private void RunSlice()
     {
         CpuState* s = _cpu.State;
-        Interlocked.And(ref System.Runtime.CompilerServices.Unsafe.As<Attention, uint>(ref s->Attention), (uint)~Attention.Stop);
-        if (_holdRequested)
+        _cpu.WithdrawAttention(Attention.Stop);
+        // Whoever asked for a stop just before that has not been seen by the engine.
+        if (_holdRequested || Volatile.Read(ref _waiters) > 0)
             return;
         _board.RunDueEvents();
         _cpu.SetDeadline(Math.Min(_board.NextEventAt, s->Retired + Slice));
@@ -77,41 +84,56 @@ public sealed unsafe partial class VirtualMachine
     /// <summary>Compares RIP with the breakpoints before every instruction.</summary>
     private void RunWatched()
     {
-        bool first = true;
-        for (int i = 0; i < 10_000 && State == MachineState.Running && !_cpu.State->Halted; i++)
+        for (int i = 0; i < WatchedSlice && !_holdRequested; i++)
         {
-            if (!first && _breakpoints.Contains(LinearRip()))
+            DeliverEvents();
+            if (State != MachineState.Running || _cpu.State->Halted)
+                return;
+            ulong rip = LinearRip();
+            if (_breakpoints.Contains(rip) && rip != _resumedAt)
             {
-                Pause($"breakpoint at 0x{LinearRip():x}");
+                Pause($"breakpoint at 0x{rip:x}");
                 return;
             }
-            first = _steppedOffBreakpoint;
-            _steppedOffBreakpoint = false;
-            StepOne();
+            _resumedAt = null;
+            ExecuteOne();
         }
     }
 
-    private bool _steppedOffBreakpoint;
-
+    /// <summary>Steps, and leaves RIP at what is executed next: a handler, if there is an event to handle.</summary>
     private void StepGuest(long count)
     {
+        DeliverEvents();
         for (long i = 0; i < count && State == MachineState.Suspended; i++)
         {
             if (_cpu.State->Halted && !_board.SkipIdle())
                 return;
-            StepOne();
+            ExecuteOne();
+            DeliverEvents();
         }
     }
 
-    private void StepOne()
+    /// <summary>Timers, and the exception or interrupt that they or the last instruction brought about; executes nothing.</summary>
+    private void DeliverEvents()
     {
-        CpuState* s = _cpu.State;
-        Interlocked.And(ref System.Runtime.CompilerServices.Unsafe.As<Attention, uint>(ref s->Attention), (uint)~Attention.Stop);
-        _board.RunDueEvents();
-        long retired = s->Retired;
-        _cpu.SetDeadline(retired + 1);
+        if (_board.NextEventAt <= _cpu.State->Retired)
+            _board.RunDueEvents();
+        _cpu.SetDeadline(_cpu.State->Retired);
         _engine.Run();
         SeeToRequests();
+    }
+
+    private void ExecuteOne()
+    {
+        CpuState* s = _cpu.State;
+        long retired = s->Retired;
+        do
+        {
+            _cpu.WithdrawAttention(Attention.Stop);
+            _engine.Step();
+        }
+        // Another thread may ask for a stop before the instruction is executed; the step is made all the same.
+        while (s->Retired == retired && (s->Attention & (Attention.Stop | Attention.Exception)) == Attention.Stop);
     }
 
     private ulong LinearRip()

@@ -17,11 +17,14 @@ public sealed partial class VirtualMachine : IDisposable
     private readonly object _gate = new();
     private readonly object _stateLock = new();
     private readonly Stopwatch _hostTime = new();
-    private readonly PhysicalMemory _memory;
-    private readonly Board _board;
-    private readonly Cpu _cpu;
-    private readonly ExecutionEngine _engine;
-    private readonly BootRequest? _boot;
+
+    // What Reconfigure replaces.
+    private PhysicalMemory _memory;
+    private Board _board;
+    private Cpu _cpu;
+    private ExecutionEngine _engine;
+    private BootRequest? _boot;
+
     private Thread? _thread;
     private int _waiters;
     private volatile bool _holdRequested;
@@ -56,7 +59,7 @@ public sealed partial class VirtualMachine : IDisposable
         }
     }
 
-    public MachineConfiguration Configuration { get; }
+    public MachineConfiguration Configuration { get; private set; }
     public string Name => Configuration.Name;
     public Guid Id { get; } = Guid.NewGuid();
     public MachineState State { get; private set; }
@@ -147,6 +150,8 @@ public sealed partial class VirtualMachine : IDisposable
         lock (_stateLock)
         {
             Require(MachineState.Stopped, "Start-VM");
+            // The thread of the run before may still be on its way out.
+            Hold();
             if (_started)
             {
                 _memory.ClearRam();
@@ -155,7 +160,7 @@ public sealed partial class VirtualMachine : IDisposable
             _started = true;
             StopReason = StopReason.None;
             ExitCode = null;
-            Console.SetEnded(false);
+            _resumedAt = null;
             Go();
         }
     }
@@ -190,6 +195,7 @@ public sealed partial class VirtualMachine : IDisposable
         lock (_stateLock)
         {
             Require(MachineState.Suspended, "Resume-VM");
+            _resumedAt = LinearRip();
             Go();
         }
     }
@@ -199,15 +205,14 @@ public sealed partial class VirtualMachine : IDisposable
     {
         lock (_stateLock)
         {
-            if (State == MachineState.Running)
-                Hold();
+            Hold();
             SetState(MachineState.Stopped);
             _started = true;
             _memory.ClearRam();
             Load();
             StopReason = StopReason.None;
             ExitCode = null;
-            Console.SetEnded(false);
+            _resumedAt = null;
             Go();
         }
     }
@@ -271,7 +276,10 @@ public sealed partial class VirtualMachine : IDisposable
         try
         {
             lock (_gate)
+            {
+                ObjectDisposedException.ThrowIf(_disposed, this);
                 return look(_cpu);
+            }
         }
         finally
         {
@@ -304,8 +312,7 @@ public sealed partial class VirtualMachine : IDisposable
             State = state;
             Monitor.PulseAll(_waitLock);
         }
-        if (state == MachineState.Stopped)
-            Console.SetEnded(true);
+        Console.SetEnded(state == MachineState.Stopped);
         StateChanged?.Invoke(this, EventArgs.Empty);
     }
 

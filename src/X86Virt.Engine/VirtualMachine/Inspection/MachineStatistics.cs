@@ -1,0 +1,91 @@
+using X86Virt.Engine.Processor;
+
+namespace X86Virt.Engine;
+
+/// <summary>Kinds of transfer from the guest to the monitor.</summary>
+public enum ExitKind
+{
+    /// <summary>IN, OUT, INS, OUTS; the number is the port.</summary>
+    PortIo,
+
+    /// <summary>A load or store that a device answers.</summary>
+    DeviceMemory,
+    MsrRead,
+    MsrWrite,
+    ControlRegisterRead,
+    ControlRegisterWrite,
+    DebugRegister,
+    Cpuid,
+
+    /// <summary>RDTSC, RDTSCP.</summary>
+    TimeStamp,
+
+    /// <summary>INVLPG, INVPCID.</summary>
+    PageInvalidation,
+    Halt,
+
+    /// <summary>A hardware interrupt was delivered.</summary>
+    Interrupt,
+    Nmi,
+
+    /// <summary>INT n, INT3, INTO.</summary>
+    SoftwareInterrupt,
+
+    /// <summary>A fault or trap was delivered; the number is the vector.</summary>
+    Exception,
+}
+
+/// <summary>How often one kind of exit happened.</summary>
+/// <param name="Kind">The kind.</param>
+/// <param name="Number">The port or vector, for kinds that have one.</param>
+/// <param name="Detail">The number in words: "port 0x3f8", "#PF page fault".</param>
+/// <param name="Count">How often.</param>
+public sealed record ExitCount(ExitKind Kind, int? Number, string Detail, long Count);
+
+/// <summary>Everything counted about a machine, at one moment.</summary>
+/// <param name="InstructionsRetired">Over the same time.</param>
+/// <param name="Exits">The exits that happened, by kind and number.</param>
+/// <param name="UnclaimedAccesses">Loads and stores that nothing answered.</param>
+public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<ExitCount> Exits, long UnclaimedAccesses)
+{
+    internal static readonly MachineStatistics Zero = new(0, [], 0);
+
+    /// <summary>What was counted after an earlier snapshot.</summary>
+    public MachineStatistics Since(MachineStatistics earlier)
+    {
+        Dictionary<(ExitKind, int?), long> before = earlier.Exits.ToDictionary(e => (e.Kind, e.Number), e => e.Count);
+        return new MachineStatistics(InstructionsRetired - earlier.InstructionsRetired,
+            [.. Exits.Select(e => e with { Count = e.Count - before.GetValueOrDefault((e.Kind, e.Number)) }).Where(e => e.Count > 0)],
+            UnclaimedAccesses - earlier.UnclaimedAccesses);
+    }
+
+    internal static unsafe MachineStatistics Of(Cpu cpu)
+    {
+        CpuStatistics c = cpu.Statistics;
+        var exits = new List<ExitCount>();
+        for (int port = 0; port < c.Ports.Length; port++)
+            Add(ExitKind.PortIo, c.Ports[port], port, $"port 0x{port:x}");
+        Add(ExitKind.DeviceMemory, c.DeviceAccesses);
+        Add(ExitKind.MsrRead, c.MsrReads);
+        Add(ExitKind.MsrWrite, c.MsrWrites);
+        Add(ExitKind.ControlRegisterRead, c.ControlRegisterReads);
+        Add(ExitKind.ControlRegisterWrite, c.ControlRegisterWrites);
+        Add(ExitKind.DebugRegister, c.DebugRegisterAccesses);
+        Add(ExitKind.Cpuid, c.Cpuids);
+        Add(ExitKind.TimeStamp, c.TimeStampReads);
+        Add(ExitKind.PageInvalidation, c.PageInvalidations);
+        Add(ExitKind.Halt, c.Halts);
+        Add(ExitKind.Interrupt, c.Interrupts);
+        Add(ExitKind.Nmi, c.Nmis);
+        Add(ExitKind.SoftwareInterrupt, c.SoftwareInterrupts);
+        for (int vector = 0; vector < c.Exceptions.Length; vector++)
+            Add(ExitKind.Exception, c.Exceptions[vector], vector, ExceptionName.Of(vector));
+        return new MachineStatistics(cpu.State->Retired, exits, cpu.Memory.UnclaimedAccesses);
+
+        void Add(ExitKind kind, long count, int? number = null, string detail = "")
+        {
+            if (count > 0)
+                exits.Add(new ExitCount(kind, number, detail, count));
+        }
+    }
+}
