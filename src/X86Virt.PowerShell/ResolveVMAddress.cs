@@ -1,0 +1,33 @@
+using System.Management.Automation;
+using X86Virt.Engine;
+
+namespace X86Virt.PowerShell;
+
+/// <summary>Translates linear addresses through a guest's page tables, level by level.</summary>
+/// <remarks>
+/// <para>Writes an object for each level of the page walk, from the root. The last one of an address that is mapped has its guest-physical address, the size of the page and what may be done there; that of an address that is not mapped has the problem. Where paging is off there is one object, of level 0.</para>
+/// </remarks>
+/// <example>
+/// <code>Resolve-VMAddress demo -Address 0x7c00</code>
+/// <para>Shows the walk for an address.</para>
+/// </example>
+/// <example>
+/// <code>(Resolve-VMAddress demo (Get-VMRegister demo RIP))[-1].PhysicalAddress</code>
+/// <para>Gets the guest-physical address of the address in a register.</para>
+/// </example>
+[Cmdlet(VerbsDiagnostic.Resolve, "VMAddress", DefaultParameterSetName = ByName)]
+[OutputType(typeof(PageWalkLevel))]
+public sealed class ResolveVMAddress : MachineCmdlet
+{
+    /// <summary>Linear addresses: numbers, hexadecimal strings, or register objects.</summary>
+    [Parameter(Mandatory = true, Position = 1)]
+    [AddressTransformation]
+    public ulong[] Address { get; set; } = [];
+
+    /// <inheritdoc/>
+    protected override void Process(VirtualMachine machine)
+    {
+        foreach (ulong address in Address)
+            Attempt(machine, () => WriteObject(machine.ResolveAddress(address), enumerateCollection: true));
+    }
+}

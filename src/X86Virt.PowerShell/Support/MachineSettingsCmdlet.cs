@@ -1,0 +1,118 @@
+using System.Management.Automation;
+using X86Virt.Engine;
+using X86Virt.Engine.Boot;
+
+namespace X86Virt.PowerShell;
+
+/// <summary>A cmdlet that takes what a machine is made of.</summary>
+public abstract class MachineSettingsCmdlet : PSCmdlet
+{
+    /// <summary>RAM: bytes, or text with a unit (256MB, 1GB). Whole pages of 4 KiB, 1 MiB at least; 256 MiB unless given.</summary>
+    [Parameter]
+    [Alias("MemorySize")]
+    [SizeTransformation]
+    public ulong Memory { get; set; }
+
+    /// <summary>A kernel: a Linux bzImage, a multiboot image, or another static ELF program. Which it is is recognised.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    public string? Kernel { get; set; }
+
+    /// <summary>A Linux kernel's initial RAM disk.</summary>
+    [Parameter]
+    [Alias("Initrd")]
+    [ValidateNotNullOrEmpty]
+    public string? InitialRamDisk { get; set; }
+
+    /// <summary>The kernel's command line.</summary>
+    [Parameter]
+    [AllowEmptyString]
+    public string CommandLine { get; set; } = "";
+
+    /// <summary>Multiboot modules: for each a path, then optionally a blank and the string that the kernel finds with it.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    public string[] Module { get; set; } = [];
+
+    /// <summary>Raw machine code, loaded at -LoadAddress and started there.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    public string? FlatBinary { get; set; }
+
+    /// <summary>Guest-physical address of a flat binary; 0x7c00 unless given.</summary>
+    [Parameter]
+    [AddressTransformation]
+    public ulong LoadAddress { get; set; }
+
+    /// <summary>Guest-physical address of a flat binary's first instruction, if that is not its first byte.</summary>
+    [Parameter]
+    [AddressTransformation]
+    public ulong EntryPoint { get; set; }
+
+    /// <summary>The processor mode at the first instruction: Real, Protected (32-bit, flat) or Long (64-bit, the first 4 GiB mapped to themselves). Auto: as the image asks; for flat binaries Real below 1 MiB, Protected above.</summary>
+    [Parameter]
+    public BootMode BootMode { get; set; }
+
+    /// <summary>How guest code is executed: DecodedCache, or Interpreter, which is slower and decodes every instruction every time. See about_X86Virt_Engines.</summary>
+    [Parameter]
+    public EngineKind Engine { get; set; }
+
+    /// <summary>The processor that CPUID describes.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    public string? ProcessorModel { get; set; }
+
+    /// <summary>Processor features to add to the model or to take from it: '+avx2', '-sse4.2'.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    public string[] Feature { get; set; } = [];
+
+    /// <summary>Virtual: guest time is retired instructions, and every run is the same. RealTime: the host's time, for people at a console.</summary>
+    [Parameter]
+    public ClockKind Clock { get; set; }
+
+    /// <summary>Instructions in a second of guest time, and the frequency of the time-stamp counter in Hz; 1 GHz unless given.</summary>
+    [Parameter]
+    public long ClockRate { get; set; }
+
+    /// <summary>A reset by the guest stops the machine instead of starting it again.</summary>
+    [Parameter]
+    public SwitchParameter NoReboot { get; set; }
+
+    /// <summary>Whether a parameter was given.</summary>
+    private protected bool IsBound(string parameter) => MyInvocation.BoundParameters.ContainsKey(parameter);
+
+    /// <summary>A configuration with the settings given in place of its own. Another image takes the place of the one there was.</summary>
+    private protected MachineConfiguration Apply(MachineConfiguration c)
+    {
+        if (Kernel != null && FlatBinary != null)
+            throw new MachineException("AmbiguousImage", "-Kernel and -FlatBinary exclude each other. Give one of them.");
+        bool newImage = Kernel != null || FlatBinary != null;
+        return c with
+        {
+            MemorySize = IsBound(nameof(Memory)) ? Memory : c.MemorySize,
+            Kernel = newImage ? FullPath(Kernel) : c.Kernel,
+            InitialRamDisk = newImage || InitialRamDisk != null ? FullPath(InitialRamDisk) : c.InitialRamDisk,
+            CommandLine = IsBound(nameof(CommandLine)) ? CommandLine : c.CommandLine,
+            Modules = newImage || Module.Length > 0 ? [.. Module.Select(ModuleWithFullPath)] : c.Modules,
+            FlatBinary = newImage ? FullPath(FlatBinary) : c.FlatBinary,
+            LoadAddress = IsBound(nameof(LoadAddress)) ? LoadAddress : newImage ? null : c.LoadAddress,
+            EntryPoint = IsBound(nameof(EntryPoint)) ? EntryPoint : newImage ? null : c.EntryPoint,
+            BootMode = IsBound(nameof(BootMode)) ? BootMode : newImage ? BootMode.Auto : c.BootMode,
+            Engine = IsBound(nameof(Engine)) ? Engine : c.Engine,
+            ProcessorModel = ProcessorModel ?? c.ProcessorModel,
+            Features = IsBound(nameof(Feature)) ? Feature : c.Features,
+            Clock = IsBound(nameof(Clock)) ? Clock : c.Clock,
+            ClockRate = IsBound(nameof(ClockRate)) ? ClockRate : c.ClockRate,
+            NoReboot = IsBound(nameof(NoReboot)) ? NoReboot : c.NoReboot,
+        };
+    }
+
+    private string? FullPath(string? path) => path == null ? null : SessionState.Path.GetUnresolvedProviderPathFromPSPath(path);
+
+    private string ModuleWithFullPath(string module)
+    {
+        int blank = module.IndexOf(' ', StringComparison.Ordinal);
+        return blank < 0 ? FullPath(module)! : FullPath(module[..blank]) + module[blank..];
+    }
+}

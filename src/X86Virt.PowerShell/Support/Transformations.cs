@@ -1,0 +1,133 @@
+using System.Globalization;
+using System.Management.Automation;
+using System.Numerics;
+using X86Virt.Engine;
+
+namespace X86Virt.PowerShell;
+
+/// <summary>Shared by the conversions of arguments: unwraps objects and lists.</summary>
+public abstract class ElementTransformationAttribute : ArgumentTransformationAttribute
+{
+    /// <inheritdoc/>
+    public sealed override object? Transform(EngineIntrinsics engineIntrinsics, object? inputData)
+        => Unwrap(inputData) switch
+        {
+            null => null,
+            object[] list => list.Select(o => Convert(Unwrap(o))).ToArray(),
+            object one => Convert(one),
+        };
+
+    /// <summary>The value, converted if need be; what it cannot read it gives back for PowerShell to try.</summary>
+    protected abstract object? Convert(object? value);
+
+    private static object? Unwrap(object? value) => value is PSObject wrapped ? wrapped.BaseObject : value;
+
+    /// <summary>
+    /// Numbers as a person means them: hexadecimal strings, and the negative numbers that PowerShell makes of hexadecimal literals
+    /// with the top bit set (0xffffffff81000000).
+    /// </summary>
+    protected static BigInteger? Number(object? value) => value switch
+    {
+        int i => i < 0 ? (uint)i : i,
+        long l => l < 0 ? (ulong)l : l,
+        byte or sbyte or short or ushort or uint or ulong => BigInteger.Parse(((IFormattable)value).ToString(null, CultureInfo.InvariantCulture), CultureInfo.InvariantCulture),
+        BigInteger b => b,
+        double d when Math.Floor(d) == d && Math.Abs(d) < 1e18 => (BigInteger)d,
+        RegisterValue r => r.Value is ulong u ? u : (BigInteger)r.Value,
+        string s => Parse(s.Trim().Replace("_", "", StringComparison.Ordinal)),
+        _ => null,
+    };
+
+    private static BigInteger? Parse(string text)
+    {
+        // A 0 in front keeps hexadecimal positive.
+        bool hex = text.StartsWith("0x", StringComparison.OrdinalIgnoreCase);
+        return BigInteger.TryParse(hex ? "0" + text[2..] : text, hex ? NumberStyles.AllowHexSpecifier : NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out BigInteger value)
+            ? value : null;
+    }
+}
+
+/// <summary>Addresses: decimal, hexadecimal, or a register object.</summary>
+public sealed class AddressTransformationAttribute : ElementTransformationAttribute
+{
+    /// <inheritdoc/>
+    protected override object? Convert(object? value)
+        => value is DisassembledInstruction i ? i.Address
+            : Number(value) is { } n && n >= 0 && n <= ulong.MaxValue ? (ulong)n : value;
+}
+
+/// <summary>Register values of any width.</summary>
+public sealed class RegisterValueTransformationAttribute : ElementTransformationAttribute
+{
+    /// <inheritdoc/>
+    protected override object? Convert(object? value) => Number(value) ?? value;
+}
+
+/// <summary>Sizes: bytes, or text with a unit ("256MB", "1 GiB").</summary>
+public sealed class SizeTransformationAttribute : ElementTransformationAttribute
+{
+    private const string Units = "KMGT";
+
+    /// <inheritdoc/>
+    protected override object? Convert(object? value)
+    {
+        // A negative size is no two's complement: leave it for the check that names the limits.
+        if (value is int or long or short or sbyte && System.Convert.ToInt64(value, CultureInfo.InvariantCulture) < 0)
+            throw new ArgumentTransformationMetadataException($"A size of {value} bytes is negative. Give a positive one, such as 256MB.");
+        if (value is string text)
+            return Parse(text);
+        return Number(value) is { } n && n >= 0 && n <= ulong.MaxValue ? (ulong)n : value;
+    }
+
+    private static ulong Parse(string text)
+    {
+        string digits = text.Trim().TrimEnd('b', 'B').TrimEnd('i', 'I');
+        int unit = digits.Length == 0 ? -1 : Units.IndexOf(char.ToUpperInvariant(digits[^1]), StringComparison.Ordinal);
+        if (unit >= 0)
+            digits = digits[..^1];
+        if (decimal.TryParse(digits, NumberStyles.AllowDecimalPoint | NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out decimal number)
+            && number <= 1L << 50)
+        {
+            decimal bytes = number * (1UL << (10 * (unit + 1)));
+            if (bytes == decimal.Floor(bytes) && bytes <= ulong.MaxValue)
+                return (ulong)bytes;
+        }
+        return Number(text) is { } n && n >= 0 && n <= ulong.MaxValue ? (ulong)n
+            : throw new ArgumentTransformationMetadataException($"'{text}' is no size. Give bytes or a number with a unit, such as 268435456, 256MB or 1GB.");
+    }
+}
+
+/// <summary>Times: seconds, or a TimeSpan.</summary>
+public sealed class SecondsTransformationAttribute : ElementTransformationAttribute
+{
+    /// <inheritdoc/>
+    protected override object? Convert(object? value)
+    {
+        double seconds;
+        switch (value)
+        {
+            case TimeSpan:
+                return value;
+            case string text when !double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out seconds):
+                return value;
+            case string text:
+                seconds = double.Parse(text, CultureInfo.InvariantCulture);
+                break;
+            case IConvertible number:
+                seconds = number.ToDouble(CultureInfo.InvariantCulture);
+                break;
+            default:
+                return value;
+        }
+        return seconds is >= 0 and <= int.MaxValue / 1000 ? TimeSpan.FromSeconds(seconds)
+            : throw new ArgumentTransformationMetadataException($"A time-out of {seconds} seconds cannot be. Give 0 to {int.MaxValue / 1000} seconds or a TimeSpan.");
+    }
+}
+
+/// <summary>AT&amp;T syntax under the names it goes by.</summary>
+public sealed class SyntaxTransformationAttribute : ElementTransformationAttribute
+{
+    /// <inheritdoc/>
+    protected override object? Convert(object? value)
+        => value is string s && s.ToUpperInvariant() is "AT&T" or "GNU" or "GAS" ? DisassemblySyntax.Att : value;
+}
