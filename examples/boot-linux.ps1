@@ -89,7 +89,10 @@ try {
         if ("$($vm.State)" -ne 'Stopped') { Stop-VM -VM $vm -Confirm:$false }
     }
     else {
-        if ($builtIn) { Send-VMConsole -VM $vm -Text "help`npoweroff" }
+        if ($builtIn) {
+            Wait-VM -VM $vm -ConsoleText '> ' -Timeout 60
+            Send-VMConsole -VM $vm -Text "help`npoweroff"
+        }
         Receive-VMConsole -VM $vm -Follow
     }
     $vm

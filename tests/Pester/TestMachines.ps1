@@ -1,0 +1,44 @@
+# What the acceptance tests share; dot-source it in BeforeAll. Machines of tests are named test-…, so that clean-up leaves others alone.
+
+Import-Module ([IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'module', 'X86Virt.psd1')))
+
+# Real-mode code, unless its name says otherwise.
+$TestGuest = @{
+    Spin        = 'eb fe'                                    # jmp $
+    Count       = '40 eb fd'                                 # inc ax; jmp back
+    Halt        = 'fa f4'                                    # cli; hlt
+    Exit11      = 'b0 05 e6 f4 eb fe'                        # mov al, 5; out 0xf4, al
+    Ok          = 'ba f8 03 b0 6f ee b0 6b ee b0 0a ee fa f4' # "ok" and a line feed to COM1; cli; hlt
+    Reset       = 'b0 fe e6 64 eb fe'                        # the keyboard controller's reset line
+    Fault32     = '0f 0b'                                    # ud2, for protected mode without an IDT
+}
+
+function Save-TestFile([string] $Name, [byte[]] $Bytes) {
+    $path = [IO.Path]::Combine($TestDrive, $Name)
+    [IO.File]::WriteAllBytes($path, $Bytes)
+    $path
+}
+
+function New-TestMachine([string] $Name, [string] $Code, [hashtable] $Settings = @{}) {
+    $bytes = [byte[]]($Code.Split(' ') | ForEach-Object { [Convert]::ToByte($_, 16) })
+    $all = @{ Name = $Name; FlatBinary = Save-TestFile "$Name.bin" $bytes; Memory = 4MB } + $Settings
+    New-VirtualMachine @all -ErrorAction Stop
+}
+
+function Save-MonitorGuest { Save-TestFile 'monitor.bin' ([X86Virt.Guests.BuiltInGuest]::Hello.Image) }
+
+function New-PrimeMachine([string] $Name, [int] $Number, [hashtable] $Settings = @{}) {
+    $guest = [X86Virt.Guests.BuiltInGuest]::IsPrime($Number)
+    $all = @{ Name = $Name; FlatBinary = Save-TestFile "$Name.bin" $guest.Image; LoadAddress = $guest.LoadAddress; BootMode = 'Long'; Memory = 16MB } + $Settings
+    New-VirtualMachine @all -ErrorAction Stop
+}
+
+function Remove-TestMachine { Get-VirtualMachine -Name test-* | Remove-VirtualMachine -Force -Confirm:$false }
+
+# The first error of a script block that goes on after errors; its output is dropped.
+function Get-FirstError([scriptblock] $Script) {
+    $record = $null
+    try { $record = & $Script 2>&1 | Where-Object { $_ -is [System.Management.Automation.ErrorRecord] } | ForEach-Object { $_ } }
+    catch { $record = $_ }
+    @($record)[0]
+}
