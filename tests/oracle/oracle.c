@@ -31,7 +31,7 @@
 #define WRITABLE_SIZE 0x2000
 #define READ_ONLY (WRITABLE + WRITABLE_SIZE)
 #define CODE 0x10020000u     /* one page, then an unmapped one; out of reach of 16-bit offsets from WINDOW */
-#define MAX_CHANGES 12
+#define MAX_CHANGES 40
 #define XSAVE_SIZE 832
 #define ALTERNATE_SIZE (1 << 17)
 

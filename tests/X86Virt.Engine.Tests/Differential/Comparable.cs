@@ -1,4 +1,5 @@
 using Iced.Intel;
+using X86Virt.Engine.Processor;
 
 namespace X86Virt.Engine.Tests.Differential;
 
@@ -34,6 +35,11 @@ internal static class Comparable
             _ => !TouchesSegments(instruction) && !DependsOnProcessor(instruction.Mnemonic),
         };
     }
+
+    /// <summary>x87, MMX, SSE and AVX instructions; whole-state images have tests of their own.</summary>
+    public static bool Vector(Instruction instruction)
+        => HostFeatures.Executes(instruction.Code)
+            && instruction.Mnemonic is not (Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Wait);
 
     private static bool IsPlainStack(in Instruction instruction)
         => instruction.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Call or Mnemonic.Ret or Mnemonic.Enter or Mnemonic.Leave

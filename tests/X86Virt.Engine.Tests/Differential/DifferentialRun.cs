@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using Iced.Intel;
 using X86Virt.Engine.Processor;
@@ -21,19 +22,17 @@ internal sealed unsafe class DifferentialRun : IDisposable
     private readonly RandomSource _random;
     private readonly InstructionGenerator[] _generators;
     private readonly Outcome[] _ours = GC.AllocateArray<Outcome>(Batch, pinned: true);
+    private readonly byte[] _ourVectors = GC.AllocateArray<byte>(Batch * XsaveImage.Size, pinned: true);
     private readonly Instruction[] _instructions = new Instruction[Batch];
     private readonly SortedDictionary<string, Finding> _findings = new(StringComparer.Ordinal);
     private readonly bool[] _seen = new bool[8192];
 
-    public DifferentialRun(ulong seed, Func<Instruction, bool> allowed)
+    public DifferentialRun(ulong seed, Func<Instruction, bool> allowed, bool vectors)
     {
         _random = new RandomSource(seed);
         _generators = new InstructionGenerator[3];
         for (int i = 0; i < 3; i++)
-        {
-            int bitness = 16 << i;
-            _generators[i] = new InstructionGenerator(_random, bitness, new InstructionSpace(bitness, allowed), allowed);
-        }
+            _generators[i] = new InstructionGenerator(_random, 16 << i, allowed, vectors);
     }
 
     /// <summary>Instructions compared so far.</summary>
@@ -64,10 +63,11 @@ internal sealed unsafe class DifferentialRun : IDisposable
         for (int i = 0; i < count;)
         {
             OracleCase* c = _oracle.Case(i);
-            _instructions[i] = generator.Next(c);
+            byte* image = _oracle.VectorState(i);
+            _instructions[i] = generator.Next(c, image);
             fixed (Outcome* ours = &_ours[i])
             {
-                _guest.Execute(c, _instructions[i], ours);
+                _guest.Execute(c, _instructions[i], image, ours, OurVectors(i));
                 if (!IsSafe(c, *ours))
                     continue;
             }
@@ -78,10 +78,12 @@ internal sealed unsafe class DifferentialRun : IDisposable
         {
             OracleCase* c = _oracle.Case(i);
             fixed (Outcome* ours = &_ours[i])
-                Compare(c, _instructions[i], ours);
+                Compare(i, c, ours);
         }
         Compared += count;
     }
+
+    private byte* OurVectors(int index) => (byte*)Unsafe.AsPointer(ref _ourVectors[index * XsaveImage.Size]);
 
     /// <summary>
     /// Whether the host may execute it: an address that is unmapped here could be the oracle's own there (its program, heap, libraries and
@@ -101,20 +103,30 @@ internal sealed unsafe class DifferentialRun : IDisposable
     private static bool IsUnmappedOnHost(ulong address)
         => address is < 0x10000 or >= OracleLayout.Window and < 0x7000_0000_0000 or >= 1UL << 47 and < 0xFFFF_FFFF_FF60_0000 or >= 0xFFFF_FFFF_FF60_1000;
 
-    private void Compare(OracleCase* c, in Instruction instruction, Outcome* ours)
+    private void Compare(int index, OracleCase* c, Outcome* ours)
     {
         Outcome* host = &c->Outcome;
+        Instruction instruction = _instructions[index];
         _seen[(int)instruction.Code] = true;
         if (host->Fault != OracleLayout.NoFault)
             Faulted++;
         string? what = FirstDifference(c, instruction, ours, host);
-        if (what == null)
+        if (what == null && c->VectorState != 0)
+            what = XsaveImage.FirstDifference(OurVectors(index), _oracle.VectorState(index) + OracleLayout.VectorOutput);
+        if (what == null || _reviewed.Allows(what, instruction))
             return;
         string key = $"{instruction.Code} {what}";
         if (_findings.TryGetValue(key, out Finding? finding))
             finding.Count++;
         else
-            _findings.Add(key, new Finding { Count = 1, Sample = Describe(c, instruction, ours, host) });
+            _findings.Add(key, new Finding { Count = 1, Sample = Describe(c, instruction, ours, host) + (c->VectorState != 0 ? DescribeVectors(index) : "") });
+    }
+
+    private string DescribeVectors(int index)
+    {
+        byte[] Copy(byte* image) => new ReadOnlySpan<byte>(image, XsaveImage.Size).ToArray();
+        byte* before = _oracle.VectorState(index);
+        return string.Concat(XsaveImage.Describe(Copy(before), Copy(OurVectors(index)), Copy(before + OracleLayout.VectorOutput)).Select(l => $"    {l}\n"));
     }
 
     private string? FirstDifference(OracleCase* c, in Instruction instruction, Outcome* ours, Outcome* host)
@@ -125,7 +137,7 @@ internal sealed unsafe class DifferentialRun : IDisposable
         {
             // Above the lower half the kernel's own pages are present.
             uint mask = ours->Address >> 47 == 0 ? ~0u : ~1u;
-            if (ours->Address != host->Address && !_reviewed.MayFaultElsewhere(instruction))
+            if (ours->Address != host->Address)
                 return "fault address";
             if ((ours->ErrorCode & mask) != (host->ErrorCode & mask))
                 return "error code";

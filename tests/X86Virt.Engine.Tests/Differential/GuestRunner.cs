@@ -61,7 +61,9 @@ internal sealed unsafe class GuestRunner : IDisposable
             | SegmentAttributes.Writable | SegmentAttributes.Accessed | SegmentAttributes.DplMask;
         const SegmentAttributes data = code & ~SegmentAttributes.Code;
         s->Cpl = 3;
-        s->Cr0 |= Cr0.Wp | Cr0.Am | Cr0.Ne;
+        s->Cr0 = (s->Cr0 & ~(Cr0.Em | Cr0.Ts)) | Cr0.Wp | Cr0.Am | Cr0.Ne | Cr0.Mp;
+        s->Cr4 |= Cr4.Osfxsr | Cr4.Osxmmexcpt | Cr4.Osxsave;
+        s->Xcr0 = HostFeatures.StateComponents;
         SegmentRegister* cs = CpuState.Seg(s, Segment.Cs);
         *cs = mode switch
         {
@@ -80,10 +82,14 @@ internal sealed unsafe class GuestRunner : IDisposable
         ModeChange.Update(_cpu.Cpu);
     }
 
-    /// <summary>Executes the case and describes the state behind it as the oracle does.</summary>
-    public void Execute(OracleCase* c, in Instruction instruction, Outcome* outcome)
+    /// <summary>
+    /// Executes the case and describes the state behind it as the oracle does. The XSAVE images are used if the case has vector state.
+    /// </summary>
+    public void Execute(OracleCase* c, in Instruction instruction, byte* before, Outcome* outcome, byte* after)
     {
         CpuState* s = State;
+        if (c->VectorState != 0)
+            XsaveImage.Load(s, before);
         if (_mode != c->Mode)
             SetMode(c->Mode);
         for (int i = 0; i < 16; i++)
@@ -116,6 +122,8 @@ internal sealed unsafe class GuestRunner : IDisposable
             outcome->ErrorCode = s->Exception.ErrorCode;
             outcome->Address = s->Exception.Address;
         }
+        if (c->VectorState != 0)
+            XsaveImage.Store(s, after);
         CollectChanges(outcome);
     }
 

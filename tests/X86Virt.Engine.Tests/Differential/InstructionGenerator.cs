@@ -19,17 +19,20 @@ internal sealed unsafe class InstructionGenerator
     // What Comparable says of each encoding form, once asked: 1 no, 2 yes.
     private readonly byte[] _verdicts = new byte[8192];
 
-    public InstructionGenerator(RandomSource random, int bitness, InstructionSpace space, Func<Instruction, bool> allowed)
+    private readonly bool _vectors;
+
+    public InstructionGenerator(RandomSource random, int bitness, Func<Instruction, bool> allowed, bool vectors)
     {
+        _vectors = vectors;
         _random = random;
         _bitness = bitness;
-        _space = space;
+        _space = new InstructionSpace(bitness, allowed);
         _allowed = allowed;
         _decoder = Decoder.Create(bitness, _reader, DecoderOptions.AMD);
     }
 
-    /// <summary>Fills in the next case and gives the decoded instruction.</summary>
-    public Instruction Next(OracleCase* c)
+    /// <summary>Fills in the next case, with an XSAVE image if vector state matters, and gives the decoded instruction.</summary>
+    public Instruction Next(OracleCase* c, byte* image)
     {
         Instruction instruction;
         do
@@ -40,7 +43,7 @@ internal sealed unsafe class InstructionGenerator
         while (!Decode(c->CodeOffset, out instruction) || !Acceptable(instruction));
 
         c->Mode = (byte)_bitness;
-        c->VectorState = 0;
+        c->VectorState = (byte)(_vectors ? 1 : 0);
         for (int i = 0; i < 16; i++)
             c->Gpr[i] = _random.Interesting();
         c->Flags = 0x202 | (_random.Next() & (Flags.RflagsStatus | Flags.Df));
@@ -49,6 +52,12 @@ internal sealed unsafe class InstructionGenerator
         if (!_random.Percent(5))
             c->Gpr[4] = (uint)Target(8);
         PlaceMemory(c, ref instruction);
+        if (_vectors)
+        {
+            XsaveImage.Randomize(image, _random);
+            if (instruction.IsVsib && !_random.Percent(5))
+                XsaveImage.SetIndex(image, instruction.MemoryIndex.GetNumber(), instruction.IsVsib64, _random);
+        }
         c->Length = (byte)instruction.Length;
         for (int i = 0; i < 16; i++)
             c->Bytes[i] = _bytes[i];
@@ -158,6 +167,8 @@ internal sealed unsafe class InstructionGenerator
             c->Gpr[4] = Offset(Register.SS, c->Gpr[4]);
         for (int i = 0; i < instruction.OpCount; i++)
         {
+            if (instruction.GetOpKind(i) is OpKind.MemorySegDI or OpKind.MemorySegEDI or OpKind.MemorySegRDI)
+                c->Gpr[7] = Offset(instruction.MemorySegment, Target(16));
             if (instruction.GetOpKind(i) == OpKind.Memory && !_random.Percent(3))
             {
                 // Bit offsets reach far; keep most of them near.

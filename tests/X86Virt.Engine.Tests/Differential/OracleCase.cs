@@ -27,7 +27,7 @@ internal static class OracleLayout
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct OracleCase
 {
-    public const int MaxChanges = 12;
+    public const int MaxChanges = 40;
 
     public fixed byte Bytes[16];
     public byte Length;

@@ -5,11 +5,12 @@ namespace X86Virt.Engine.Tests.Differential;
 /// <summary>What may differ from the host by review: reviewed.txt, which says why.</summary>
 internal sealed class ReviewedDifferences
 {
+    private const Mnemonic Any = Mnemonic.INVALID;
     private const string FlagLetters = "C.P.A.ZS..DO";
 
     private readonly Dictionary<Mnemonic, uint> _flags = [];
     private readonly HashSet<Mnemonic> _partial = [];
-    private readonly HashSet<Mnemonic> _faultAddress = [];
+    private readonly HashSet<(string, Mnemonic)> _others = [];
 
     public ReviewedDifferences(string path)
     {
@@ -21,7 +22,7 @@ internal sealed class ReviewedDifferences
             if (columns.Length != 3 || columns[2].Length == 0)
                 throw new FormatException($"{path}: '{line}' is not 'what | mnemonics | why'.");
             foreach (string name in columns[1].Split(' ', StringSplitOptions.RemoveEmptyEntries))
-                Add(columns[0], Enum.Parse<Mnemonic>(name, ignoreCase: true));
+                Add(columns[0], name == "*" ? Any : Enum.Parse<Mnemonic>(name, ignoreCase: true));
         }
     }
 
@@ -35,11 +36,9 @@ internal sealed class ReviewedDifferences
             case ["partial"]:
                 _partial.Add(mnemonic);
                 break;
-            case ["fault-address"]:
-                _faultAddress.Add(mnemonic);
-                break;
             default:
-                throw new FormatException($"'{what}' is not a kind of difference.");
+                _others.Add((what, mnemonic));
+                break;
         }
     }
 
@@ -49,6 +48,6 @@ internal sealed class ReviewedDifferences
     /// <summary>Whether the host leaves registers or memory half-changed when the instruction faults in the middle.</summary>
     public bool HasPartialEffects(in Instruction instruction) => _partial.Contains(instruction.Mnemonic);
 
-    /// <summary>Whether the address of a page fault may be another operand's.</summary>
-    public bool MayFaultElsewhere(in Instruction instruction) => _faultAddress.Contains(instruction.Mnemonic);
+    /// <summary>Whether a difference found, by the name that reports give it, is a reviewed one.</summary>
+    public bool Allows(string what, in Instruction instruction) => _others.Contains((what, instruction.Mnemonic)) || _others.Contains((what, Any));
 }

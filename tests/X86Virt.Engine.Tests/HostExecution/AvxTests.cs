@@ -145,7 +145,7 @@ public unsafe class AvxTests
         Assert.Equal(0x0000_BBBB_0000_AAAAUL, cpu.Vector<ulong>(1));
         Assert.Equal(0UL, cpu.Vector<ulong>(3));
         Assert.Equal(ulong.MaxValue, cpu.Vector<ulong>(3, 1));
-        Assert.Equal(Data + 0x1000, cpu.State->Exception.Address);
+        Assert.Equal(Data + 0x1000, cpu.Cpu.ExceptionHistory.ToList()[0].Address);
         Assert.Equal(BareCpu.CodeAddress, cpu.State->Rip);
     }
 

@@ -38,8 +38,8 @@ internal static unsafe class HostExecutedFamily
         => new InstructionInfoFactory().GetInfo(instruction).Op0Access is OpAccess.Write or OpAccess.CondWrite;
 
     /// <summary>
-    /// 16-byte operands of legacy SSE instructions must be aligned but for the moves that say otherwise; VEX-encoded ones need not,
-    /// but for the moves that say so.
+    /// 16-byte operands of legacy SSE instructions must be aligned but for the moves that say otherwise and SHA (on Zen); VEX-encoded ones
+    /// need not, but for the moves that say so.
     /// </summary>
     public static bool NeedsAlignment(in Instruction instruction)
     {
@@ -51,6 +51,8 @@ internal static unsafe class HostExecutedFamily
         return instruction.MemorySize.GetSize() == 16
             && instruction.Mnemonic is not (Mnemonic.Movups or Mnemonic.Movupd or Mnemonic.Movdqu or Mnemonic.Lddqu
                 or Mnemonic.Pcmpestri or Mnemonic.Pcmpestrm or Mnemonic.Pcmpistri or Mnemonic.Pcmpistrm
-                or Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm64);
+                or Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm64
+                or Mnemonic.Sha1msg1 or Mnemonic.Sha1msg2 or Mnemonic.Sha1nexte or Mnemonic.Sha1rnds4
+                or Mnemonic.Sha256msg1 or Mnemonic.Sha256msg2 or Mnemonic.Sha256rnds2);
     }
 }

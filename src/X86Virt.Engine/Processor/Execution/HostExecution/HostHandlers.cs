@@ -50,10 +50,12 @@ internal static unsafe class HostHandlers<TUnit> where TUnit : struct, IExecutio
     {
         if (!TUnit.Ready(s))
             return TUnit.Unavailable(s, op);
-        if (!Operand.Linear(s, op, sizeof(T), false, out ulong linear))
-            return null;
-        if ((linear & (alignment - 1)) != 0)
+        // Misalignment comes before the segment's limit.
+        ulong address = Operand.EffectiveAddress(s, op);
+        if (((address + s->AddressBase[(int)op->Segment]) & (alignment - 1)) != 0)
             return Fault.GeneralProtection(s, op);
+        if (!Operand.Linear(s, op, op->Segment, address, sizeof(T), false, out ulong linear))
+            return null;
         if (!LinearMemory.Read(s, op, linear, out T value))
             return null;
         *(T*)s->Operand = value;
@@ -70,10 +72,12 @@ internal static unsafe class HostHandlers<TUnit> where TUnit : struct, IExecutio
     {
         if (!TUnit.Ready(s))
             return TUnit.Unavailable(s, op);
-        if (!Operand.Linear(s, op, sizeof(T), true, out ulong linear))
-            return null;
-        if ((linear & (alignment - 1)) != 0)
+        // Misalignment comes before the segment's limit.
+        ulong address = Operand.EffectiveAddress(s, op);
+        if (((address + s->AddressBase[(int)op->Segment]) & (alignment - 1)) != 0)
             return Fault.GeneralProtection(s, op);
+        if (!Operand.Linear(s, op, op->Segment, address, sizeof(T), true, out ulong linear))
+            return null;
         // The stub may set exception flags or enter MMX mode, which a page fault must not.
         if (!HostStub.CanWrite<T>(s, op, linear))
             return null;

@@ -4,8 +4,8 @@ using Iced.Intel;
 namespace X86Virt.Engine.Processor;
 
 /// <summary>
-/// MASKMOVQ, MASKMOVDQU, VMASKMOVPS/PD, VPMASKMOVD/Q: elements that the mask leaves out are not accessed and raise no fault
-/// (AMD volume 4).
+/// MASKMOVQ, MASKMOVDQU, VMASKMOVPS/PD, VPMASKMOVD/Q: elements that the mask leaves out are not accessed and, but
+/// for the first two, raise no fault (AMD volume 4).
 /// </summary>
 internal static unsafe class MaskedMoveFamily
 {
@@ -34,19 +34,26 @@ internal static unsafe class MaskedMoveFamily
     {
         if (!MmxUnit.Ready(s))
             return MmxUnit.Unavailable(s, op);
-        byte* registers = s->Fx + X87State.Registers;
-        if (!WriteElements<byte>(s, op, StringAddress(s, op), registers + op->Destination * 16, registers + op->Source * 16, 8))
-            return null;
+        // As on Zen even if a page fault follows.
         X87State.EnterMmx(s);
-        return op + 1;
+        byte* registers = s->Fx + X87State.Registers;
+        ulong address = StringAddress(s, op);
+        return CanWriteAll(s, op, address, 8) && WriteElements<byte>(s, op, address, registers + op->Destination * 16, registers + op->Source * 16, 8)
+            ? op + 1 : null;
     }
 
     private static Op* StoreBytes<TUnit>(CpuState* s, Op* op) where TUnit : struct, IExecutionUnit
     {
         if (!TUnit.Ready(s))
             return TUnit.Unavailable(s, op);
-        return WriteElements<byte>(s, op, StringAddress(s, op), Register(s, op->Destination), Register(s, op->Source), 16) ? op + 1 : null;
+        ulong address = StringAddress(s, op);
+        return CanWriteAll(s, op, address, 16) && WriteElements<byte>(s, op, address, Register(s, op->Destination), Register(s, op->Source), 16)
+            ? op + 1 : null;
     }
+
+    /// <summary>Zen wants all of the operand writable, bytes that the mask leaves out too (the manual lets it).</summary>
+    private static bool CanWriteAll(CpuState* s, Op* op, ulong address, int size)
+        => Operand.Linear(s, op, op->Segment, address, size, true, out ulong linear) && LinearMemory.ProbeWrite(s, op, linear, size);
 
     /// <summary>(E)DI or RDI: MASKMOVQ and MASKMOVDQU name no base register.</summary>
     private static ulong StringAddress(CpuState* s, Op* op)
@@ -75,7 +82,7 @@ internal static unsafe class MaskedMoveFamily
         {
             if (!IsSet<T>(mask + i))
                 continue;
-            if (!Operand.Linear(s, op, op->Segment, address + (ulong)i, sizeof(T), false, out ulong linear)
+            if (!Operand.Linear(s, op, op->Segment, Element(s, address, i), sizeof(T), false, out ulong linear)
                 || !LinearMemory.Read(s, op, linear, out T value))
                 return null;
             *(T*)((byte*)&result + i) = value;
@@ -103,8 +110,11 @@ internal static unsafe class MaskedMoveFamily
         return true;
 
         bool Linear(int i, out ulong linear)
-            => Operand.Linear(s, op, op->Segment, address + (ulong)(i * sizeof(T)), sizeof(T), true, out linear);
+            => Operand.Linear(s, op, op->Segment, Element(s, address, i * sizeof(T)), sizeof(T), true, out linear);
     }
+
+    /// <summary>Offset of an element; outside 64-bit mode it wraps at 4 GiB.</summary>
+    private static ulong Element(CpuState* s, ulong address, int offset) => s->Code64 ? address + (ulong)offset : (uint)(address + (ulong)offset);
 
     private static bool IsSet<T>(byte* element) where T : unmanaged => (sbyte)element[sizeof(T) - 1] < 0;
 }

@@ -6,13 +6,18 @@ internal static unsafe class SimdException
     /// <summary>Invalid operation, denormal, divide by zero: found before computing, they keep the others from being found.</summary>
     private const uint BeforeComputing = 7;
 
+    /// <summary>MXCSR.UM.</summary>
+    public const int UnderflowMask = 0x800;
+
     /// <summary>Bits of MXCSR that software may set.</summary>
     public const uint WritableMxcsr = 0xFFFF;
 
     /// <summary>
     /// Raises the exception for flags of which at least one is unmasked. No destination has been written.
     /// </summary>
-    /// <remarks>An unmasked underflow whose result is tiny but exact is not noticed: the host computes with it masked.</remarks>
+    /// <remarks>
+    /// The host computes with overflow and underflow masked and calls both inexact; unmasked they need not be, so PE may be set in excess.
+    /// </remarks>
     public static Op* Raise(CpuState* s, Op* op, uint raised)
     {
         uint unmasked = raised & ~(s->Mxcsr >> 7);

@@ -75,10 +75,12 @@ internal static unsafe class VectorMoveFamily
     {
         if (!TUnit.Ready(s))
             return TUnit.Unavailable(s, op);
-        if (!Operand.Linear(s, op, sizeof(T), false, out ulong linear))
-            return null;
-        if ((linear & (alignment - 1)) != 0)
+        // Misalignment comes before the segment's limit.
+        ulong address = Operand.EffectiveAddress(s, op);
+        if (((address + s->AddressBase[(int)op->Segment]) & (alignment - 1)) != 0)
             return Fault.GeneralProtection(s, op);
+        if (!Operand.Linear(s, op, op->Segment, address, sizeof(T), false, out ulong linear))
+            return null;
         if (!LinearMemory.Read(s, op, linear, out T value))
             return null;
         Set<TUnit, T>(s, op->Destination, value);
@@ -96,10 +98,12 @@ internal static unsafe class VectorMoveFamily
     {
         if (!TUnit.Ready(s))
             return TUnit.Unavailable(s, op);
-        if (!Operand.Linear(s, op, sizeof(T), true, out ulong linear))
-            return null;
-        if ((linear & (alignment - 1)) != 0)
+        // Misalignment comes before the segment's limit.
+        ulong address = Operand.EffectiveAddress(s, op);
+        if (((address + s->AddressBase[(int)op->Segment]) & (alignment - 1)) != 0)
             return Fault.GeneralProtection(s, op);
+        if (!Operand.Linear(s, op, op->Segment, address, sizeof(T), true, out ulong linear))
+            return null;
         return LinearMemory.Write(s, op, linear, *Register<T>(s, op->Destination)) ? op + 1 : null;
     }
 

@@ -72,6 +72,12 @@ internal static unsafe class VectorStub
             StubFrame.TakeFlags(code);
             code.mov(r9d, eax);
         }
+        if (mmx)
+        {
+            // Any MMX instruction leaves the x87 stack full with TOP at 0, even one that raises #XM.
+            code.and(__word_ptr[StubFrame.State + CpuState.FxOffset + 2], 0xC7FF);
+            code.mov(__byte_ptr[StubFrame.State + CpuState.FxOffset + 4], 0xFF);
+        }
         Label fault = code.CreateLabel();
         if (floating)
             MergeMxcsr(code, fault);
@@ -81,12 +87,6 @@ internal static unsafe class VectorStub
             StoreFirst(code, instruction.Op0Register, vex);
         foreach (UsedRegister used in implied)
             StoreImplicit(code, used, vex);
-        if (mmx)
-        {
-            // Any MMX instruction leaves the x87 stack full with TOP at 0.
-            code.and(__word_ptr[StubFrame.State + CpuState.FxOffset + 2], 0xC7FF);
-            code.mov(__byte_ptr[StubFrame.State + CpuState.FxOffset + 4], 0xFF);
-        }
         code.xor(eax, eax);
         if (floating)
             code.Label(ref fault);
@@ -198,10 +198,18 @@ internal static unsafe class VectorStub
             code.movdqu(__xmmword_ptr[StubFrame.State + CpuState.VectorsOffset], xmm0);
     }
 
-    /// <summary>The guest's rounding and denormal modes, with every exception masked and no flag set.</summary>
+    /// <summary>
+    /// The guest's rounding and denormal modes, with every exception masked and no flag set. While the guest has underflow unmasked, FZ is
+    /// set: masked underflow is reported only with an inexact result otherwise, with FZ always (and the result is not used then).
+    /// </summary>
     private static void LoadMxcsr(Assembler code)
     {
         code.mov(eax, __dword_ptr[StubFrame.State + CpuState.MxcsrOffset]);
+        code.mov(r9d, eax);
+        code.not(r9d);
+        code.and(r9d, SimdException.UnderflowMask);
+        code.shl(r9d, 4);
+        code.or(eax, r9d);
         code.and(eax, ~MxcsrFlags);
         code.or(eax, HostMxcsr);
         code.mov(__dword_ptr[StubFrame.State + CpuState.HostMxcsrOffset], eax);
