@@ -1,0 +1,2 @@
+# Fetches Debian's kernels and makes the initial RAM disks.
+& ([IO.Path]::Combine($root, 'build', 'Guests.ps1')) -Force:$Force
