@@ -32,7 +32,7 @@ public sealed class NewVirtualMachine : MachineSettingsCmdlet
         try
         {
             if (WildcardPattern.ContainsWildcardCharacters(name) || string.IsNullOrWhiteSpace(name))
-                throw new MachineException("InvalidMachineName", $"'{name}' cannot be the name of a machine: it is blank or a wildcard pattern. Give a name without *, ?, [ and ].");
+                throw new MachineException("InvalidName", $"'{name}' cannot be the name of a machine: it is blank or a wildcard pattern. Give a name without *, ?, [ and ].");
             if (MachineRegistry.TryGet(name, out _))
                 throw NameTaken(name);
             if (!ShouldProcess(name))

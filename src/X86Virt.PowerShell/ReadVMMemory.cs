@@ -49,7 +49,7 @@ public sealed class ReadVMMemory : MachineCmdlet
 {
     private const int MaximumBytes = 1 << 30;
 
-    /// <summary>Where to read: a number, a hexadecimal string, or a register object.</summary>
+    /// <summary>Where to read: a number, a hexadecimal string, or an object that has one: a register, an instruction, a breakpoint.</summary>
     [Parameter(Mandatory = true, Position = 1)]
     [AddressTransformation]
     public ulong Address { get; set; }

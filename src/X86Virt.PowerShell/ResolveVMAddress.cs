@@ -19,7 +19,7 @@ namespace X86Virt.PowerShell;
 [OutputType(typeof(PageWalkLevel))]
 public sealed class ResolveVMAddress : MachineCmdlet
 {
-    /// <summary>Linear addresses: numbers, hexadecimal strings, or register objects.</summary>
+    /// <summary>Linear addresses: numbers, hexadecimal strings, or objects that have one: registers, instructions, breakpoints.</summary>
     [Parameter(Mandatory = true, Position = 1)]
     [AddressTransformation]
     public ulong[] Address { get; set; } = [];

@@ -15,7 +15,7 @@ namespace X86Virt.PowerShell;
 [OutputType(typeof(VirtualMachine))]
 public sealed class SetVMBreakpoint : MachineActionCmdlet
 {
-    /// <summary>Linear addresses: numbers, hexadecimal strings, or register objects.</summary>
+    /// <summary>Linear addresses: numbers, hexadecimal strings, or objects that have one: registers, instructions, breakpoints.</summary>
     [Parameter(Mandatory = true, Position = 1)]
     [AddressTransformation]
     public ulong[] Address { get; set; } = [];

@@ -22,7 +22,7 @@ public sealed class WriteVMMemory : MachineActionCmdlet
 {
     private byte[] _bytes = [];
 
-    /// <summary>Where to write: a number, a hexadecimal string, or a register object.</summary>
+    /// <summary>Where to write: a number, a hexadecimal string, or an object that has one: a register, an instruction, a breakpoint.</summary>
     [Parameter(Mandatory = true, Position = 1)]
     [AddressTransformation]
     public ulong Address { get; set; }

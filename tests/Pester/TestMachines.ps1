@@ -25,6 +25,20 @@ function New-TestMachine([string] $Name, [string] $Code, [hashtable] $Settings =
     New-VirtualMachine @all -ErrorAction Stop
 }
 
+# A bzImage of protocol 2.04 whose kernel ends the machine with exit code 11; a stated size beyond the file's makes it a truncated one.
+function Save-LinuxImage([string] $Name, [uint32] $StatedSize = 16) {
+    $image = [byte[]]::new(1024 + 16)
+    $image[0x1f1] = 1                                          # set-up sectors
+    [BitConverter]::GetBytes([uint32]($StatedSize / 16)).CopyTo($image, 0x1f4)
+    $image[0x1fe] = 0x55; $image[0x1ff] = 0xaa
+    $image[0x200] = 0xeb; $image[0x201] = 0x24                 # the header ends behind this jump's distance
+    [Text.Encoding]::ASCII.GetBytes('HdrS').CopyTo($image, 0x202)
+    $image[0x206] = 4; $image[0x207] = 2
+    $image[0x211] = 1                                          # loaded high
+    [byte[]](0xb0, 5, 0xe6, 0xf4, 0xeb, 0xfe).CopyTo($image, 1024)
+    Save-TestFile $Name $image
+}
+
 function Save-MonitorGuest { Save-TestFile 'monitor.bin' ([X86Virt.Guests.BuiltInGuest]::Hello.Image) }
 
 function New-PrimeMachine([string] $Name, [int] $Number, [hashtable] $Settings = @{}) {

@@ -2,6 +2,7 @@ using System.Collections;
 using System.Management.Automation;
 using System.Management.Automation.Language;
 using X86Virt.Engine;
+using X86Virt.Engine.Processor;
 
 namespace X86Virt.PowerShell;
 
@@ -41,6 +42,20 @@ public sealed class MachineOrRegisterNameCompleter : WordCompleter
 {
     /// <inheritdoc/>
     protected override IEnumerable<string> Words => MachineRegistry.All.Select(m => m.Name).Concat(RegisterSet.Names);
+}
+
+/// <summary>Names of processor models.</summary>
+public sealed class ProcessorModelCompleter : WordCompleter
+{
+    /// <inheritdoc/>
+    protected override IEnumerable<string> Words => ProcessorModels.Names;
+}
+
+/// <summary>Processor features, switched on and off.</summary>
+public sealed class ProcessorFeatureCompleter : WordCompleter
+{
+    /// <inheritdoc/>
+    protected override IEnumerable<string> Words => Enum.GetNames<ProcessorFeature>().SelectMany(f => new[] { $"+{f}", $"-{f}" });
 }
 
 /// <summary>Names of keys.</summary>

@@ -53,17 +53,19 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     [Parameter]
     public BootMode BootMode { get; set; }
 
-    /// <summary>How guest code is executed: DecodedCache, or Interpreter, which is slower and decodes every instruction every time. See about_X86Virt_Engines.</summary>
+    /// <summary>How guest code is executed: DecodedCache unless given. See about_X86Virt_Engines.</summary>
     [Parameter]
     public EngineKind Engine { get; set; }
 
-    /// <summary>The processor that CPUID describes.</summary>
+    /// <summary>The processor that CPUID describes, by name; the default has all features that there are.</summary>
     [Parameter]
+    [ArgumentCompleter(typeof(ProcessorModelCompleter))]
     [ValidateNotNullOrEmpty]
     public string? ProcessorModel { get; set; }
 
-    /// <summary>Processor features to add to the model or to take from it: '+avx2', '-sse4.2'.</summary>
+    /// <summary>Processor features to add to the model or to take from it: '+Avx2', '-Sse42'.</summary>
     [Parameter]
+    [ArgumentCompleter(typeof(ProcessorFeatureCompleter))]
     [ValidateNotNullOrEmpty]
     public string[] Feature { get; set; } = [];
 
@@ -85,8 +87,6 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     /// <summary>A configuration with the settings given in place of its own. Another image takes the place of the one there was.</summary>
     private protected MachineConfiguration Apply(MachineConfiguration c)
     {
-        if (Kernel != null && FlatBinary != null)
-            throw new MachineException("AmbiguousImage", "-Kernel and -FlatBinary exclude each other. Give one of them.");
         bool newImage = Kernel != null || FlatBinary != null;
         return c with
         {

@@ -47,13 +47,18 @@ public abstract class ElementTransformationAttribute : ArgumentTransformationAtt
     }
 }
 
-/// <summary>Addresses: decimal, hexadecimal, or a register object.</summary>
+/// <summary>Addresses: decimal, hexadecimal, or an object that has one.</summary>
 public sealed class AddressTransformationAttribute : ElementTransformationAttribute
 {
     /// <inheritdoc/>
     protected override object? Convert(object? value)
-        => value is DisassembledInstruction i ? i.Address
-            : Number(value) is { } n && n >= 0 && n <= ulong.MaxValue ? (ulong)n : value;
+        => value switch
+        {
+            DisassembledInstruction i => i.Address,
+            CodeBreakpoint b => b.Address,
+            TraceRecord t => t.Address,
+            _ => Number(value) is { } n && n >= 0 && n <= ulong.MaxValue ? (ulong)n : value,
+        };
 }
 
 /// <summary>Register values of any width.</summary>
@@ -66,7 +71,7 @@ public sealed class RegisterValueTransformationAttribute : ElementTransformation
 /// <summary>Sizes: bytes, or text with a unit ("256MB", "1 GiB").</summary>
 public sealed class SizeTransformationAttribute : ElementTransformationAttribute
 {
-    private const string Units = "KMGT";
+    private const string Units = "KMGTPE";
 
     /// <inheritdoc/>
     protected override object? Convert(object? value)
@@ -86,10 +91,10 @@ public sealed class SizeTransformationAttribute : ElementTransformationAttribute
         if (unit >= 0)
             digits = digits[..^1];
         if (decimal.TryParse(digits, NumberStyles.AllowDecimalPoint | NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out decimal number)
-            && number <= 1L << 50)
+            && number <= ulong.MaxValue >> (10 * (unit + 1)))
         {
             decimal bytes = number * (1UL << (10 * (unit + 1)));
-            if (bytes == decimal.Floor(bytes) && bytes <= ulong.MaxValue)
+            if (bytes == decimal.Floor(bytes))
                 return (ulong)bytes;
         }
         return Number(text) is { } n && n >= 0 && n <= ulong.MaxValue ? (ulong)n
