@@ -58,10 +58,5 @@ public sealed class SendVMConsole : MachineActionCmdlet
     }
 
     /// <inheritdoc/>
-    protected override void Act(VirtualMachine machine)
-    {
-        if (machine.State == MachineState.Stopped)
-            throw new MachineException("WrongMachineState", $"Send-VMConsole: machine '{machine.Name}' is Stopped. Start it first (Start-VM).");
-        machine.Send(_input);
-    }
+    protected override void Act(VirtualMachine machine) => machine.Send(_input);
 }

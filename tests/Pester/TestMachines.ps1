@@ -31,11 +31,12 @@ function Save-LinuxImage([string] $Name, [uint32] $StatedSize = 16) {
     $image[0x1f1] = 1                                          # set-up sectors
     [BitConverter]::GetBytes([uint32]($StatedSize / 16)).CopyTo($image, 0x1f4)
     $image[0x1fe] = 0x55; $image[0x1ff] = 0xaa
-    $image[0x200] = 0xeb; $image[0x201] = 0x24                 # the header ends behind this jump's distance
+    $image[0x200] = 0xeb; $image[0x201] = 0x2e                 # the header ends behind this jump's distance
     [Text.Encoding]::ASCII.GetBytes('HdrS').CopyTo($image, 0x202)
     $image[0x206] = 4; $image[0x207] = 2
     $image[0x211] = 1                                          # loaded high
-    [byte[]](0xb0, 5, 0xe6, 0xf4, 0xeb, 0xfe).CopyTo($image, 1024)
+    [BitConverter]::GetBytes([uint32] 0x37ffffff).CopyTo($image, 0x22c) # how high an initial RAM disk may be
+    [Array]::Copy([byte[]](0xb0, 5, 0xe6, 0xf4, 0xeb, 0xfe), 0, $image, 1024, 6)
     Save-TestFile $Name $image
 }
 

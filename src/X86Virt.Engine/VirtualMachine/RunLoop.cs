@@ -24,7 +24,7 @@ public sealed unsafe partial class VirtualMachine
         _thread.Start();
     }
 
-    /// <summary>Has the loop return and waits for it.</summary>
+    /// <summary>Has the loop return and waits for it; also for one that has ended the machine and is still on its way out.</summary>
     private void Hold()
     {
         if (_thread == null || _thread == Thread.CurrentThread)

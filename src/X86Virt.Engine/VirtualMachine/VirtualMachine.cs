@@ -150,7 +150,6 @@ public sealed partial class VirtualMachine : IDisposable
         lock (_stateLock)
         {
             Require(MachineState.Stopped, "Start-VM");
-            // The thread of the run before may still be on its way out.
             Hold();
             if (_started)
             {
@@ -170,6 +169,7 @@ public sealed partial class VirtualMachine : IDisposable
     {
         lock (_stateLock)
         {
+            ObjectDisposedException.ThrowIf(_disposed, this);
             if (State == MachineState.Stopped)
                 throw WrongState("Stop-VM", "It is not running.");
             Hold();
@@ -195,6 +195,7 @@ public sealed partial class VirtualMachine : IDisposable
         lock (_stateLock)
         {
             Require(MachineState.Suspended, "Resume-VM");
+            Hold();
             _resumedAt = LinearRip();
             Go();
         }
@@ -226,6 +227,7 @@ public sealed partial class VirtualMachine : IDisposable
                 throw WrongState("Step-VM", "Suspend it first (Suspend-VM).");
             if (State == MachineState.Stopped && StopReason.Kind != StopKind.None)
                 throw WrongState("Step-VM", "Start it again first (Start-VM).");
+            Hold();
             _started = true;
             SetState(MachineState.Suspended);
             lock (_gate)
@@ -233,11 +235,14 @@ public sealed partial class VirtualMachine : IDisposable
         }
     }
 
-    /// <summary>Types text at the guest's console.</summary>
+    /// <summary>Types text at the console of a machine that is running or suspended.</summary>
     public void Send(string text) => Send(Encoding.UTF8.GetBytes(text));
 
     public void Send(ReadOnlySpan<byte> bytes)
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (State == MachineState.Stopped)
+            throw WrongState("Send-VMConsole", "Start it first (Start-VM).");
         byte[] copy = bytes.ToArray();
         Inspect(_ => _board.SendConsoleInput(copy));
     }
