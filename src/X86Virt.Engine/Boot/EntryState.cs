@@ -72,7 +72,26 @@ internal static unsafe class EntryState
         CpuState* s = target.Cpu.State;
         for (int i = 0; i < 16; i++)
             s->Gpr[i] = 0;
+        SetMemoryTypes(target);
         return s;
+    }
+
+    /// <summary>What firmware tells the processor of the memory map.</summary>
+    private static void SetMemoryTypes(BootTarget target)
+    {
+        const ulong FourGiB = 1UL << 32, LargeHole = 0xC000_0000, SmallHole = 0xE000_0000;
+        ulong low = 0, high = 0;
+        foreach (E820Entry entry in target.MemoryMap.Where(e => e.Type == E820Entry.Usable))
+        {
+            ulong end = entry.Address + entry.Length;
+            if (end <= FourGiB)
+                low = Math.Max(low, end);
+            else
+                high = Math.Max(high, end);
+        }
+        target.Cpu.State->TopMemory = low;
+        target.Cpu.State->TopMemory2 = high;
+        MemoryTypeRegisters.SetAsFirmwareDoes(target.Cpu, low <= LargeHole ? LargeHole : SmallHole);
     }
 
     private static void Flat(CpuState* s, GuestLayout layout, ulong descriptors, ulong codeDescriptor, SegmentAttributes code)

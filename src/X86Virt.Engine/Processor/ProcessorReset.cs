@@ -4,12 +4,19 @@ namespace X86Virt.Engine.Processor;
 internal static unsafe class ProcessorReset
 {
     private const ulong DefaultPat = 0x0007_0406_0007_0406;
+
+    // IA32_MISC_ENABLE (Intel's processors).
+    private const ulong FastStrings = 1, BranchTraceUnavailable = 1 << 11, EventSamplingUnavailable = 1 << 12, MonitorEnable = 1 << 18;
+
+    /// <summary>HWCR: the time-stamp counter runs at the frequency of P-state 0 (AMD's processors).</summary>
+    private const ulong TscFrequencySelect = 1 << 24;
+
     private const SegmentAttributes RealData = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.Writable | SegmentAttributes.Accessed;
 
     public static void Apply(Cpu cpu)
     {
         CpuState* s = cpu.State;
-        s->Rdx = 0x0060_0F12;
+        s->Rdx = cpu.Model.Signature;
         s->Rip = 0xFFF0;
         s->SystemFlags = 2;
         s->Cr0 = Cr0.Et | Cr0.Nw | Cr0.Cd;
@@ -18,6 +25,8 @@ internal static unsafe class ProcessorReset
         s->Dr[7] = 0x400;
         s->Pat = DefaultPat;
         s->Mxcsr = 0x1F80;
+        s->MiscEnable = FastStrings | BranchTraceUnavailable | EventSamplingUnavailable | (cpu.Model.Has(ProcessorFeature.Monitor) ? MonitorEnable : 0);
+        s->Hwcr = cpu.Model.Has(ProcessorFeature.InvariantTsc) ? TscFrequencySelect : 0;
         s->Gdtr.Limit = 0xFFFF;
         s->Idtr.Limit = 0xFFFF;
         for (int i = 0; i < 6; i++)

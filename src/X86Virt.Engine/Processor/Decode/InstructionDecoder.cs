@@ -32,10 +32,17 @@ internal sealed unsafe class InstructionDecoder
         _decoders = [Decoder.Create(16, _reader, options), Decoder.Create(32, _reader, options), Decoder.Create(64, _reader, options)];
     }
 
-    /// <summary>Where vendors decode differently, and what older processors take for BSF and BSR with a prefix that means nothing.</summary>
+    /// <summary>
+    /// Where vendors decode differently, and encodings that are something else where their extension is missing: WBINVD with a prefix
+    /// that means nothing, BSF and BSR likewise, reserved no-operations (control-flow enforcement, cache hints).
+    /// </summary>
     private static DecoderOptions Options(ProcessorModel model)
     {
-        DecoderOptions options = model.IsIntel ? DecoderOptions.None : DecoderOptions.AMD;
+        DecoderOptions options = DecoderOptions.ForceReservedNop | DecoderOptions.NoWbnoinvd;
+        if (!model.IsIntel)
+            options |= DecoderOptions.AMD;
+        if (!model.Has(ProcessorFeature.LahfSahf64))
+            options |= DecoderOptions.NoLahfSahf64;
         if (!model.Has(ProcessorFeature.Bmi1))
             options |= DecoderOptions.NoMPFX_0FBC;
         if (!model.Has(ProcessorFeature.Lzcnt))

@@ -100,6 +100,15 @@ internal static unsafe class Lowering
             }
         }
 
+        // Its address is in a register that the encoding does not name.
+        if (instruction.Mnemonic == Mnemonic.Monitor)
+        {
+            memory = true;
+            op->Base = OperandRegisters.Name(Register.RAX);
+            op->Segment = OperandSegment(instruction, mode);
+            flags |= instruction.Code switch { Code.Monitorw => OpFlags.Address16, Code.Monitord => OpFlags.Address32, _ => OpFlags.None };
+        }
+
         if (memory && (mode & CodeMode.SizeMask) != CodeMode.Code64
             && ((mode & CodeMode.Flat) == 0 || op->Segment is Segment.Cs or Segment.Fs or Segment.Gs))
             flags |= OpFlags.Checked;

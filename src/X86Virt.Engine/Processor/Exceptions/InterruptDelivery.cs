@@ -15,6 +15,7 @@ internal static unsafe class InterruptDelivery
         if (delivered)
         {
             s->StepArmed = false;
+            s->MonitorArmed = false;
             InstructionBoundary.Clear(s);
         }
         return delivered;

@@ -26,6 +26,9 @@ internal static unsafe class CpuidLeaves
             1 => Function1(cpu),
             2 when model.IsIntel => (0x665B_5001, 0, 0, 0x007A_7000),
             4 when model.IsIntel => CacheParameters(subfunction),
+            // One state to wait in (C1); an interrupt ends the wait only where it would be taken.
+            5 when model.Has(ProcessorFeature.Monitor) => (LineSize, LineSize, 1, 1 << 4),
+            // The APIC's timer runs in every state.
             6 => (4, 0, 0, 0),
             7 when subfunction == 0 => (0, model.Features.Word(FeatureRegister.Function7Ebx), model.Features.Word(FeatureRegister.Function7Ecx), 0),
             0xB => Topology(subfunction),
@@ -36,14 +39,22 @@ internal static unsafe class CpuidLeaves
             Extended + 5 when !model.IsIntel => (0, 0, 32u << 24 | 8 << 16 | 1 << 8 | LineSize, 32u << 24 | 8 << 16 | 1 << 8 | LineSize),
             Extended + 6 => (0, 0, 512u << 16 | 6 << 12 | 1 << 8 | LineSize, 0),
             Extended + 7 => (0, 0, 0, model.Features.Word(FeatureRegister.PowerEdx)),
-            Extended + 8 => ((uint)(48 << 8 | model.PhysicalAddressBits), 0, 0, 0),
+            Extended + 8 => ((model.HasLongMode ? 48u : 32) << 8 | (uint)model.PhysicalAddressBits, model.Features.Word(FeatureRegister.Extended8Ebx), 0, 0),
             Extended + 0x21 => (model.Features.Word(FeatureRegister.Extended21Eax), 0, 0, 0),
             _ => default,
         };
     }
 
     private static uint LastStandard(ProcessorModel model)
-        => model.Has(ProcessorFeature.Xsave) ? 0xD : model.Features.Word(FeatureRegister.Function7Ebx) != 0 ? 7u : model.IsIntel && model.HasLongMode ? 4u : 2u;
+    {
+        if (model.Has(ProcessorFeature.Xsave))
+            return 0xD;
+        if (model.Features.Word(FeatureRegister.Function7Ebx) != 0)
+            return 7;
+        if (model.Has(ProcessorFeature.Monitor))
+            return 5;
+        return !model.IsIntel ? 1u : model.HasLongMode ? 4u : model.Has(ProcessorFeature.Cmov) ? 2u : 1u;
+    }
 
     private static (uint, uint, uint, uint) Vendor(ProcessorModel model, uint last)
         => model.IsIntel ? (last, 0x756E_6547u, 0x6C65_746Eu, 0x4965_6E69u) : (last, 0x6874_7541u, 0x444D_4163u, 0x6974_6E65u);

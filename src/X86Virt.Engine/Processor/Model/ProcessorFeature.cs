@@ -33,20 +33,23 @@ public enum ProcessorFeature
     // Function 0x80000007, EDX.
     InvariantTsc = 224 + 8,
 
-    // Function 0x80000021, EAX.
-    LfenceSerializing = 256 + 2, AutomaticIbrs = 256 + 8,
+    // Function 0x80000021, EAX. The ones called No tell of side channels that a processor without speculation does not have.
+    LfenceSerializing = 256 + 2, AutomaticIbrs = 256 + 8, SrsoNo = 256 + 29,
+
+    // Function 0x80000008, EBX.
+    SsbNo = 288 + 26, BtcNo = 288 + 29,
 }
 
 /// <summary>A CPUID register that feature bits are in.</summary>
 public enum FeatureRegister
 {
-    Function1Edx, Function1Ecx, Function7Ebx, Function7Ecx, ExtendedEdx, ExtendedEcx, XsaveEax, PowerEdx, Extended21Eax,
+    Function1Edx, Function1Ecx, Function7Ebx, Function7Ecx, ExtendedEdx, ExtendedEcx, XsaveEax, PowerEdx, Extended21Eax, Extended8Ebx,
 }
 
 /// <summary>A set of features, as the CPUID registers that report them.</summary>
 public sealed class FeatureSet
 {
-    private readonly uint[] _words = new uint[9];
+    private readonly uint[] _words = new uint[Enum.GetValues<FeatureRegister>().Length];
 
     public FeatureSet(params ReadOnlySpan<ProcessorFeature> features)
     {
@@ -70,6 +73,14 @@ public sealed class FeatureSet
     }
 
     public FeatureSet Copy() => new(_words);
+
+    /// <summary>The set without one feature.</summary>
+    public FeatureSet Except(ProcessorFeature feature)
+    {
+        FeatureSet rest = Copy();
+        rest.Set(feature, false);
+        return rest;
+    }
 
     /// <summary>The features that are in both sets.</summary>
     public FeatureSet Intersect(FeatureSet other)

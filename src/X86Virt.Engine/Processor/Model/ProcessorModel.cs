@@ -17,6 +17,7 @@ public sealed class ProcessorModel
         IsIntel = definition.IsIntel;
         Signature = definition.Signature;
         Features = definition.Features.Intersect(ProcessorModels.Implemented);
+        FeatureDependencies.Close(Features);
     }
 
     public string Name { get; }
@@ -70,7 +71,7 @@ public sealed class ProcessorModel
     }
 
     /// <summary>
-    /// A named model with features switched on ("Avx2" or "+Avx2") and off ("-Avx2").
+    /// A named model with features switched on ("Avx2" or "+Avx2") with all that they need, and off ("-Avx2") with all that need them.
     /// </summary>
     /// <param name="name">One of <see cref="ProcessorModels.Names"/>, in any case; null for the default.</param>
     /// <param name="switches">In order; the last one about a feature counts.</param>
@@ -88,7 +89,7 @@ public sealed class ProcessorModel
                 throw new ArgumentException($"There is no processor feature '{featureName}'. Choose from {string.Join(", ", Enum.GetNames<ProcessorFeature>())}; a '-' before it switches it off.");
             if (on && !ProcessorModels.Implemented.Has(feature))
                 throw new ArgumentException($"The feature '{feature}' cannot be had on this host, whose own processor lacks it. Leave it out.");
-            model.Features.Set(feature, on);
+            FeatureDependencies.Switch(model.Features, feature, on);
         }
         return model;
     }

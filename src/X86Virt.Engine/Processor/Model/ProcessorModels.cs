@@ -13,16 +13,23 @@ public static class ProcessorModels
 
     private static readonly FeatureSet OpteronFeatures = Extend(Pentium3Features, Clflush, Sse2, Syscall, Nx, MmxExt, LongMode);
 
-    private static readonly FeatureSet Core2Features = Extend(OpteronFeatures, Sse3, Ssse3, Cx16, Sse41, LahfSahf64);
+    private static readonly FeatureSet Core2Features = Extend(OpteronFeatures, ProcessorFeature.Monitor, Sse3, Ssse3, Cx16, Sse41, LahfSahf64);
+
+    /// <summary>What server and desktop processors of both vendors have had since 2013.</summary>
+    private static readonly FeatureSet Version3Features = Extend(Core2Features,
+        Sse42, Popcnt, Movbe, Aes, Pclmulqdq, Xsave, Xsaveopt, Avx, Avx2, Fma, F16c, Bmi1, Bmi2, Lzcnt, Rdrand, FsGsBase, Smep, Page1Gb, Rdtscp, InvariantTsc);
 
     private static readonly ProcessorModelDefinition[] Definitions =
     [
-        // Everything there is, under the family of a current server processor.
-        new(ProcessorModel.DefaultName, "X86Virt virtual processor", false, 0x0083_0F10, FeatureSet.All),
+        // Everything there is, under the family of a current server processor. Waiting on an address (MONITOR) is left out: a halt costs less.
+        new(ProcessorModel.DefaultName, "X86Virt virtual processor", false, 0x0083_0F10, FeatureSet.All.Except(ProcessorFeature.Monitor)),
         new("Pentium", "Pentium", true, 0x0000_0543, new FeatureSet(Fpu, Vme, De, Pse, Tsc, Msr, Mce, Cx8, Apic)),
         new("Pentium3", "Pentium III", true, 0x0000_0686, Pentium3Features),
         new("Opteron", "Opteron", false, 0x0000_0F5A, OpteronFeatures),
         new("Core2", "Core 2", true, 0x0001_0676, Core2Features),
+        new("Haswell", "Core (Haswell)", true, 0x0003_06C3, Extend(Version3Features, TscAdjust, Erms, Pcid, Invpcid, X2Apic, TscDeadline)),
+        new("Epyc", "EPYC (Rome)", false, 0x0083_0F10, Extend(Version3Features,
+            Sse4a, Prefetchw, Ffxsr, Xsavec, Adx, Rdseed, Rdpid, Smap, Umip, Clflushopt, Clwb, Sha)),
     ];
 
     /// <summary>What the processor has on this host: all of it, but for the instruction sets that the host's own processor would have to execute.</summary>
@@ -50,8 +57,7 @@ public static class ProcessorModels
             if ((needed & ~HostFeatures.InstructionSets) != 0)
                 all.Set(feature, false);
         }
-        // Waiting on an address spends guest time here where it would let a processor sleep.
-        all.Set(ProcessorFeature.Monitor, false);
+        FeatureDependencies.Close(all);
         return all;
     }
 

@@ -225,6 +225,15 @@ public unsafe struct CpuState
     /// <summary>State of the generator behind RDRAND and RDSEED.</summary>
     [FieldOffset(0x918)] public ulong RandomState;
 
+    /// <summary>TOP_MEM and TOP_MEM2: the end of RAM below and above 4 GiB, as firmware sets them.</summary>
+    [FieldOffset(0x920)] public ulong TopMemory;
+    [FieldOffset(0x928)] public ulong TopMemory2;
+
+    /// <summary>MONITOR: the physical address of the line, what stood there, and whether no event came since.</summary>
+    [FieldOffset(0x930)] public ulong MonitorLine;
+    [FieldOffset(0x938)] public fixed ulong MonitorContent[8];
+    [FieldOffset(0x978)] public bool MonitorArmed;
+
     /// <summary>The segment register <paramref name="segment"/>; the state must be pinned, as it always is.</summary>
     public static SegmentRegister* Seg(CpuState* s, Segment segment) => (SegmentRegister*)s->_segments + (int)segment;
 

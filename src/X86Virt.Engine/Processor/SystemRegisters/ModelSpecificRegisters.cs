@@ -8,10 +8,10 @@ internal static unsafe class ModelSpecificRegisters
 {
     internal const uint ApicBase = 0x1B;
 
-    private const uint TimeStampCounter = 0x10, PlatformId = 0x17, TscAdjust = 0x3B, MicrocodeRevision = 0x8B, MtrrCapabilities = 0xFE,
-        SysenterCs = 0x174, SysenterEsp = 0x175, SysenterEip = 0x176, McgCapabilities = 0x179, McgStatus = 0x17A, McgControl = 0x17B,
-        MiscEnable = 0x1A0, DebugControl = 0x1D9, LastBranchFrom = 0x1DB, LastInterruptTo = 0x1DE, MtrrPhysBase0 = 0x200, MtrrPhysMask7 = 0x20F,
-        MtrrFixed64K = 0x250, MtrrFixed16K = 0x258, MtrrFixed4K = 0x268, PatMsr = 0x277, MtrrDefaultType = 0x2FF, MachineCheckBank0 = 0x400,
+    private const uint PentiumMachineCheckAddress = 0, PentiumMachineCheckType = 1, TimeStampCounter = 0x10, PlatformId = 0x17, TscAdjust = 0x3B,
+        MicrocodeRevision = 0x8B, SysenterCs = 0x174, SysenterEsp = 0x175, SysenterEip = 0x176, McgCapabilities = 0x179, McgStatus = 0x17A,
+        MiscEnable = 0x1A0, DebugControl = 0x1D9, LastBranchFrom = 0x1DB, LastInterruptTo = 0x1DE, MachineCheckBank0 = 0x400,
+        TscDeadline = 0x6E0, FirstX2Apic = 0x800, LastX2Apic = 0x8FF,
         Efer = 0xC000_0080, Star = 0xC000_0081, LStar = 0xC000_0082, CStar = 0xC000_0083, SfMask = 0xC000_0084,
         FsBase = 0xC000_0100, GsBase = 0xC000_0101, KernelGsBase = 0xC000_0102, TscAux = 0xC000_0103,
         SystemConfiguration = 0xC001_0010, HardwareConfiguration = 0xC001_0015, TopMemory = 0xC001_001A, TopMemory2 = 0xC001_001D,
@@ -19,46 +19,52 @@ internal static unsafe class ModelSpecificRegisters
         LoadStoreConfiguration = 0xC001_1020, DecodeConfiguration = 0xC001_1029;
 
     private const ulong AutomaticIbrs = 1 << 21;
-    private const int Banks = 4, VariableRanges = 8;
+    private const ulong ApicExtendedMode = 1 << 10;
+    private const int Banks = 4;
 
     /// <summary>Fast-string enable, which software may clear; nothing else can be changed.</summary>
     private const ulong MiscEnableWritable = 1;
+
+    /// <summary>LBR, BTF and the pin controls of DebugCtl.</summary>
+    private const ulong DebugControlWritable = 0x3F;
 
     private const ulong LfenceSerializes = 2;
 
     public static bool TryRead(Cpu cpu, uint index, out ulong value)
     {
         CpuState* s = cpu.State;
-        if (cpu.Bus.TryReadMsr(index, out value, out bool fault))
+        value = 0;
+        if (IsOnBus(cpu, index) && cpu.Bus.TryReadMsr(index, out value, out bool fault))
             return !fault;
         switch (index)
         {
-            case TimeStampCounter:
+            case PentiumMachineCheckAddress or PentiumMachineCheckType when HasPentiumMachineCheck(cpu):
+                return true;
+            case TimeStampCounter when cpu.Model.Has(ProcessorFeature.Tsc):
                 value = cpu.Bus.TimeStamp + s->TscOffset;
                 return true;
             case TscAdjust when cpu.Model.Has(ProcessorFeature.TscAdjust):
                 value = s->TscAdjust;
                 return true;
+            // Recent ones of Haswell and Zen 2, so that guests see no need to work around what later ones mended.
             case MicrocodeRevision:
-                value = cpu.Model.IsIntel ? 1UL << 32 : 0x0830_107A;
+                value = cpu.Model.IsIntel ? 0x28UL << 32 : 0x0830_107A;
                 return true;
             case PlatformId when cpu.Model.IsIntel:
                 return true;
-            case SysenterCs:
+            case SysenterCs when cpu.Model.Has(ProcessorFeature.Sep):
                 value = s->SysenterCs;
                 return true;
-            case SysenterEsp:
+            case SysenterEsp when cpu.Model.Has(ProcessorFeature.Sep):
                 value = s->SysenterEsp;
                 return true;
-            case SysenterEip:
+            case SysenterEip when cpu.Model.Has(ProcessorFeature.Sep):
                 value = s->SysenterEip;
                 return true;
-            case McgCapabilities:
+            case McgCapabilities when cpu.Model.Has(ProcessorFeature.Mca):
                 value = Banks;
                 return true;
-            case McgStatus or McgControl:
-                return true;
-            case >= MachineCheckBank0 and < MachineCheckBank0 + 4 * Banks:
+            case McgStatus or (>= MachineCheckBank0 and < MachineCheckBank0 + 4 * Banks) when cpu.Model.Has(ProcessorFeature.Mca):
                 return true;
             case MiscEnable when cpu.Model.IsIntel:
                 value = s->MiscEnable;
@@ -68,22 +74,23 @@ internal static unsafe class ModelSpecificRegisters
                 return true;
             case >= LastBranchFrom and <= LastInterruptTo:
                 return true;
-            case MtrrCapabilities or MtrrDefaultType or MtrrFixed64K or MtrrFixed16K or MtrrFixed16K + 1
-                or (>= MtrrFixed4K and < MtrrFixed4K + 8) or (>= MtrrPhysBase0 and <= MtrrPhysMask7) when cpu.Model.Has(ProcessorFeature.Mtrr):
-                value = ReadMemoryType(s, index);
-                return true;
-            case PatMsr when cpu.Model.Has(ProcessorFeature.Pat):
+            case MemoryTypeRegisters.Pat when cpu.Model.Has(ProcessorFeature.Pat):
                 value = s->Pat;
                 return true;
             case Efer when HasEfer(cpu):
                 value = s->Efer;
                 return true;
-            case TscAux when cpu.Model.Has(ProcessorFeature.Rdtscp):
+            case TscAux when cpu.Model.Has(ProcessorFeature.Rdtscp) || cpu.Model.Has(ProcessorFeature.Rdpid):
                 value = s->TscAux;
                 return true;
             case Star when HasEfer(cpu):
                 value = s->Star;
                 return true;
+        }
+        if (cpu.Model.Has(ProcessorFeature.Mtrr) && MemoryTypeRegisters.IsRange(index))
+        {
+            value = MemoryTypeRegisters.ReadRange(s, index);
+            return true;
         }
         if (cpu.Model.HasLongMode && TryFindLong(s, index, out ulong* register))
         {
@@ -101,9 +108,12 @@ internal static unsafe class ModelSpecificRegisters
                     value = s->Hwcr;
                     return true;
                 case TopMemory:
-                    value = Math.Min(cpu.Memory.RamSize, 0xC000_0000);
+                    value = s->TopMemory;
                     return true;
-                case TopMemory2 or InterruptPendingMessage or NorthBridgeConfiguration or LoadStoreConfiguration or VmControl:
+                case TopMemory2:
+                    value = s->TopMemory2;
+                    return true;
+                case InterruptPendingMessage or NorthBridgeConfiguration or LoadStoreConfiguration or VmControl:
                     return true;
                 case DecodeConfiguration:
                     value = LfenceSerializes;
@@ -117,11 +127,13 @@ internal static unsafe class ModelSpecificRegisters
     public static bool TryWrite(Cpu cpu, uint index, ulong value)
     {
         CpuState* s = cpu.State;
-        if (cpu.Bus.TryWriteMsr(index, value, out bool fault))
+        if (index == ApicBase && (value & ApicExtendedMode) != 0 && !cpu.Model.Has(ProcessorFeature.X2Apic))
+            return false;
+        if (IsOnBus(cpu, index) && cpu.Bus.TryWriteMsr(index, value, out bool fault))
             return !fault;
         switch (index)
         {
-            case TimeStampCounter:
+            case TimeStampCounter when cpu.Model.Has(ProcessorFeature.Tsc):
                 SetTimeStamp(cpu, value);
                 return true;
             case TscAdjust when cpu.Model.Has(ProcessorFeature.TscAdjust):
@@ -130,41 +142,37 @@ internal static unsafe class ModelSpecificRegisters
                 return true;
             case MicrocodeRevision:
                 return true;
-            case SysenterCs:
+            case SysenterCs when cpu.Model.Has(ProcessorFeature.Sep):
                 s->SysenterCs = (uint)value;
                 return true;
-            case SysenterEsp:
+            case SysenterEsp when cpu.Model.Has(ProcessorFeature.Sep):
                 return SetAddress(s, &s->SysenterEsp, value);
-            case SysenterEip:
+            case SysenterEip when cpu.Model.Has(ProcessorFeature.Sep):
                 return SetAddress(s, &s->SysenterEip, value);
-            case McgStatus or McgControl:
+            case McgStatus when cpu.Model.Has(ProcessorFeature.Mca):
                 return true;
-            case >= MachineCheckBank0 and < MachineCheckBank0 + 4 * Banks:
+            case >= MachineCheckBank0 and < MachineCheckBank0 + 4 * Banks when cpu.Model.Has(ProcessorFeature.Mca):
                 // Status, address and miscellaneous registers may only be cleared.
                 return index % 4 == 0 || value == 0;
             case MiscEnable when cpu.Model.IsIntel:
                 s->MiscEnable = (s->MiscEnable & ~MiscEnableWritable) | (value & MiscEnableWritable);
                 return true;
             case DebugControl:
-                s->DebugCtl = value & 0x3F;
+                s->DebugCtl = value & DebugControlWritable;
                 return true;
-            case MtrrDefaultType or MtrrFixed64K or MtrrFixed16K or MtrrFixed16K + 1
-                or (>= MtrrFixed4K and < MtrrFixed4K + 8) or (>= MtrrPhysBase0 and <= MtrrPhysMask7) when cpu.Model.Has(ProcessorFeature.Mtrr):
-                return TryWriteMemoryType(cpu, index, value);
-            case PatMsr when cpu.Model.Has(ProcessorFeature.Pat):
-                if (!IsPat(value))
-                    return false;
-                s->Pat = value;
-                return true;
+            case MemoryTypeRegisters.Pat when cpu.Model.Has(ProcessorFeature.Pat):
+                return MemoryTypeRegisters.TryWritePat(s, value);
             case Efer when HasEfer(cpu):
                 return TrySetEfer(cpu, value);
-            case TscAux when cpu.Model.Has(ProcessorFeature.Rdtscp):
+            case TscAux when cpu.Model.Has(ProcessorFeature.Rdtscp) || cpu.Model.Has(ProcessorFeature.Rdpid):
                 s->TscAux = (uint)value;
                 return true;
             case Star when HasEfer(cpu):
                 s->Star = value;
                 return true;
         }
+        if (cpu.Model.Has(ProcessorFeature.Mtrr) && MemoryTypeRegisters.IsRange(index))
+            return MemoryTypeRegisters.TryWriteRange(cpu, index, value);
         if (cpu.Model.HasLongMode && TryFindLong(s, index, out ulong* register))
         {
             if (index == SfMask)
@@ -185,13 +193,31 @@ internal static unsafe class ModelSpecificRegisters
                 case HardwareConfiguration:
                     s->Hwcr = value;
                     return true;
-                case TopMemory or TopMemory2 or InterruptPendingMessage or NorthBridgeConfiguration or LoadStoreConfiguration or DecodeConfiguration or VmControl:
+                case TopMemory:
+                    s->TopMemory = value;
+                    return true;
+                case TopMemory2:
+                    s->TopMemory2 = value;
+                    return true;
+                case InterruptPendingMessage or NorthBridgeConfiguration or LoadStoreConfiguration or DecodeConfiguration or VmControl:
                     return true;
             }
         }
         cpu.UnknownMsrs.Note(index);
         return false;
     }
+
+    /// <summary>The APIC's registers, as far as the model has them, are the platform's.</summary>
+    private static bool IsOnBus(Cpu cpu, uint index) => index switch
+    {
+        ApicBase => cpu.Model.Has(ProcessorFeature.Apic),
+        TscDeadline => cpu.Model.Has(ProcessorFeature.TscDeadline),
+        >= FirstX2Apic and <= LastX2Apic => cpu.Model.Has(ProcessorFeature.X2Apic),
+        _ => true,
+    };
+
+    /// <summary>Machine checks as Pentium processors report them, before there was an architecture for them.</summary>
+    private static bool HasPentiumMachineCheck(Cpu cpu) => cpu.Model.IsIntel && cpu.Model.Has(ProcessorFeature.Mce) && !cpu.Model.Has(ProcessorFeature.Mca);
 
     private static void SetTimeStamp(Cpu cpu, ulong value)
     {
@@ -249,69 +275,6 @@ internal static unsafe class ModelSpecificRegisters
         if ((changed & Processor.Efer.Nxe) != 0)
             cpu.FlushTlb(keepGlobal: false);
         ModeChange.Update(cpu);
-        return true;
-    }
-
-    private static ulong ReadMemoryType(CpuState* s, uint index) => index switch
-    {
-        // Fixed ranges and write-combining.
-        MtrrCapabilities => VariableRanges | 1 << 8 | 1 << 10,
-        MtrrDefaultType => s->MtrrDefType,
-        MtrrFixed64K => s->MtrrFixed[0],
-        MtrrFixed16K or MtrrFixed16K + 1 => s->MtrrFixed[1 + (int)(index - MtrrFixed16K)],
-        >= MtrrFixed4K => s->MtrrFixed[3 + (int)(index - MtrrFixed4K)],
-        _ => s->MtrrVariable[(int)(index - MtrrPhysBase0)],
-    };
-
-    private static bool TryWriteMemoryType(Cpu cpu, uint index, ulong value)
-    {
-        CpuState* s = cpu.State;
-        ulong addressBits = ((1UL << cpu.PhysicalAddressBits) - 1) & ~0xFFFUL;
-        switch (index)
-        {
-            case MtrrDefaultType:
-                if ((value & ~0xCFFUL) != 0 || !IsMemoryType((byte)value))
-                    return false;
-                s->MtrrDefType = value;
-                return true;
-            case MtrrFixed64K:
-                return SetFixed(s, 0, value);
-            case MtrrFixed16K or MtrrFixed16K + 1:
-                return SetFixed(s, 1 + (int)(index - MtrrFixed16K), value);
-            case >= MtrrFixed4K:
-                return SetFixed(s, 3 + (int)(index - MtrrFixed4K), value);
-            default:
-                bool mask = (index & 1) != 0;
-                if ((value & ~(addressBits | (mask ? 0x800UL : 0xFFUL))) != 0 || (!mask && !IsMemoryType((byte)value)))
-                    return false;
-                s->MtrrVariable[(int)(index - MtrrPhysBase0)] = value;
-                return true;
-        }
-    }
-
-    private static bool SetFixed(CpuState* s, int i, ulong value)
-    {
-        // AMD's extension bits 3 and 4 of a type are refused: SYSCFG does not offer them.
-        for (int shift = 0; shift < 64; shift += 8)
-        {
-            if (!IsMemoryType((byte)(value >> shift)))
-                return false;
-        }
-        s->MtrrFixed[i] = value;
-        return true;
-    }
-
-    /// <summary>UC, WC, WT, WP, WB.</summary>
-    private static bool IsMemoryType(byte type) => type is 0 or 1 or 4 or 5 or 6;
-
-    private static bool IsPat(ulong value)
-    {
-        for (int shift = 0; shift < 64; shift += 8)
-        {
-            byte type = (byte)(value >> shift);
-            if (!IsMemoryType(type) && type != 7)
-                return false;
-        }
         return true;
     }
 }

@@ -2,7 +2,7 @@ using Iced.Intel;
 
 namespace X86Virt.Engine.Processor;
 
-/// <summary>CPUID, time-stamp and performance counters, RDRAND, RDSEED, MSRs, TLB and cache invalidation, MONITOR, MWAIT (AMD volume 3).</summary>
+/// <summary>CPUID, time-stamp and performance counters, RDRAND, RDSEED, MSRs, TLB and cache invalidation (AMD volume 3).</summary>
 internal static unsafe class ProcessorFamily
 {
     public static Handler Bind(in Instruction instruction)
@@ -27,10 +27,6 @@ internal static unsafe class ProcessorFamily
                 return &InvalidateContext;
             case Mnemonic.Invd or Mnemonic.Wbinvd:
                 return &InvalidateCaches;
-            case Mnemonic.Monitor:
-                return &MonitorAddress;
-            case Mnemonic.Mwait:
-                return &MonitorWait;
             case Mnemonic.Rdrand or Mnemonic.Rdseed:
                 return OperandShape.Size(instruction, 0) switch { 2 => &Random<ushort>, 4 => &Random<uint>, _ => &Random<ulong> };
             default:
@@ -138,38 +134,6 @@ internal static unsafe class ProcessorFamily
 
     /// <summary>Memory is coherent: there is nothing to write back or to drop.</summary>
     private static Op* InvalidateCaches(CpuState* s, Op* op) => s->Cpl != 0 ? Fault.GeneralProtection(s, op) : Control.Complete(s, op);
-
-    private static Op* MonitorAddress(CpuState* s, Op* op)
-    {
-        if (s->Cpl != 0)
-            return Fault.InvalidOpcode(s, op);
-        if ((uint)s->Rcx != 0)
-            return Fault.GeneralProtection(s, op);
-        ulong mask = (op->Flags & OpFlags.Narrow) == 0 ? ulong.MaxValue : (op->Flags & OpFlags.Address16) != 0 ? 0xFFFFUL : uint.MaxValue;
-        if (!s->Code64)
-            mask &= uint.MaxValue;
-        return Operand.Linear(s, op, op->Segment, s->Rax & mask, 1, false, out ulong linear) && LinearMemory.ProbeRead(s, op, linear, 1)
-            ? Control.Complete(s, op) : null;
-    }
-
-    /// <summary>
-    /// One processor never sees another's store, so the wait ends at once unless interrupts can end it: then it is a halt, which an
-    /// interrupt ends even where IF is clear and ECX asks for that.
-    /// </summary>
-    private static Op* MonitorWait(CpuState* s, Op* op)
-    {
-        if (s->Cpl != 0)
-            return Fault.InvalidOpcode(s, op);
-        if (((uint)s->Rcx & ~1u) != 0)
-            return Fault.GeneralProtection(s, op);
-        if ((s->SystemFlags & Flags.If) != 0)
-        {
-            s->Halted = true;
-            s->Attend(Attention.Halt);
-            Cpu.Of(s).Statistics.Halts++;
-        }
-        return Control.Complete(s, op);
-    }
 
     /// <summary>From a generator that starts alike in every machine (SplitMix64); always succeeds: CF set, the other flags clear.</summary>
     private static Op* Random<T>(CpuState* s, Op* op) where T : unmanaged

@@ -1,0 +1,68 @@
+using Iced.Intel;
+using X86Virt.Engine.Memory;
+
+namespace X86Virt.Engine.Processor;
+
+/// <summary>
+/// MONITOR and MWAIT (AMD volume 3). A wait is a halt, which an interrupt ends; it is left out where the line has changed since MONITOR,
+/// where an event came in between, and where interrupts are off. (Ending a wait early is always allowed.)
+/// </summary>
+internal static unsafe class MonitorFamily
+{
+    private const ulong LineSize = 64;
+    private const int LineWords = 8;
+
+    public static Handler Bind(in Instruction instruction) => instruction.Mnemonic switch
+    {
+        Mnemonic.Monitor => &Arm,
+        Mnemonic.Mwait => &Wait,
+        _ => null,
+    };
+
+    private static Op* Arm(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+            return Fault.InvalidOpcode(s, op);
+        if ((uint)s->Rcx != 0)
+            return Fault.GeneralProtection(s, op);
+        Cpu cpu = Cpu.Of(s);
+        if (!Operand.Linear(s, op, 1, false, out ulong linear) || !LinearMemory.ProbeRead(s, op, linear, 1)
+            || !SlowMemory.Translate(cpu, op, s->AccessMode, linear, PagePermissions.Read, out ulong physical))
+            return null;
+        s->MonitorLine = physical & ~(LineSize - 1);
+        cpu.Memory.Lookup(s->MonitorLine, out byte* line);
+        s->MonitorArmed = line != null;
+        for (int i = 0; s->MonitorArmed && i < LineWords; i++)
+            s->MonitorContent[i] = ((ulong*)line)[i];
+        return Control.Complete(s, op);
+    }
+
+    private static Op* Wait(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+            return Fault.InvalidOpcode(s, op);
+        if ((uint)s->Rcx != 0)
+            return Fault.GeneralProtection(s, op);
+        Cpu cpu = Cpu.Of(s);
+        if (s->MonitorArmed && (s->SystemFlags & Flags.If) != 0 && IsUnchanged(cpu))
+        {
+            s->Halted = true;
+            s->Attend(Attention.Halt);
+            cpu.Statistics.Halts++;
+        }
+        s->MonitorArmed = false;
+        return Control.Complete(s, op);
+    }
+
+    private static bool IsUnchanged(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
+        cpu.Memory.Lookup(s->MonitorLine, out byte* line);
+        for (int i = 0; i < LineWords; i++)
+        {
+            if (line == null || ((ulong*)line)[i] != s->MonitorContent[i])
+                return false;
+        }
+        return true;
+    }
+}
