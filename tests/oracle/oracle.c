@@ -31,6 +31,7 @@
 #define WRITABLE_SIZE 0x2000
 #define READ_ONLY (WRITABLE + WRITABLE_SIZE)
 #define CODE 0x10020000u     /* one page, then an unmapped one; out of reach of 16-bit offsets from WINDOW */
+#define TRAMPOLINE 0x10030000u  /* where the code behind an instruction jumps, so that it is the same in every process */
 #define MAX_CHANGES 40
 #define XSAVE_SIZE 832
 #define ALTERNATE_SIZE (1 << 17)
@@ -63,7 +64,7 @@ struct header {
 _Static_assert(sizeof(struct test_case) <= CASE_SIZE, "case too large");
 _Static_assert(sizeof(struct header) <= CASES_OFFSET, "header too large");
 
-/* Read and written by the assembler part; -no-pie keeps them below 4 GiB. */
+/* Read and written by the assembler part. */
 uint64_t in_gpr[16], in_flags, out_gpr[16], out_flags, saved_rsp, target;
 struct { uint32_t offset; uint16_t selector; } __attribute__((packed)) far_target;
 uint8_t xsave_in[XSAVE_SIZE + 64] __attribute__((aligned(64)));
@@ -182,7 +183,7 @@ static void put_code(const struct test_case *c)
     uint8_t code[32];
     uint32_t length = c->length;
     memcpy(code, c->bytes, length);
-    uint32_t back = (uint32_t)(uintptr_t)leave;
+    uint32_t back = TRAMPOLINE;
     if (c->mode == 64) {
         uint32_t relative = back - (CODE + c->code_offset + length + 5);
         code[length++] = 0xE9;
@@ -286,6 +287,10 @@ int main(int argc, char **argv)
     map(WRITABLE, WRITABLE_SIZE + 0x1000, PROT_READ | PROT_WRITE);
     map(CODE, 0x1000, PROT_READ | PROT_WRITE | PROT_EXEC);
     memset((void *)(uintptr_t)CODE, 0xCC, 0x1000);
+    map(TRAMPOLINE, 0x1000, PROT_READ | PROT_WRITE | PROT_EXEC);
+    uint64_t target_of_jump = (uintptr_t)leave;
+    memcpy((void *)(uintptr_t)TRAMPOLINE, "\xFF\x25\0\0\0", 6);
+    memcpy((void *)(uintptr_t)(TRAMPOLINE + 6), &target_of_jump, sizeof target_of_jump);
     define_segment(0, CODE, 2);
     define_segment(1, WINDOW, 0);
     syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, (unsigned long)WINDOW);

@@ -87,13 +87,13 @@ internal sealed unsafe class DifferentialRun : IDisposable
 
     /// <summary>
     /// Whether the host may execute it: an address that is unmapped here could be the oracle's own there (its program, heap, libraries and
-    /// stack are at both ends of the lower half), and it can write to the code page. A branch must not lead to the instruction itself or into
-    /// the jump behind it.
+    /// stack are at both ends of the lower half), and it can write to the code page and use the trampoline's. A branch must not lead to the
+    /// instruction itself or into the jump behind it.
     /// </summary>
     private static bool IsSafe(OracleCase* c, in Outcome ours)
     {
         if (ours.Fault == (uint)Vector.PageFault)
-            return IsUnmappedOnHost(ours.Address) && ours.Address >> 12 != OracleLayout.Code >> 12;
+            return IsUnmappedOnHost(ours.Address) && ours.Address >> 12 is not (OracleLayout.Code >> 12 or OracleLayout.Trampoline >> 12);
         if (ours.Fault != OracleLayout.NoFault)
             return true;
         ulong distance = ours.Rip - (c->Mode == 16 ? 0 : OracleLayout.Code) - c->CodeOffset;
@@ -131,6 +131,9 @@ internal sealed unsafe class DifferentialRun : IDisposable
 
     private string? FirstDifference(OracleCase* c, in Instruction instruction, Outcome* ours, Outcome* host)
     {
+        if (ours->Fault == (uint)Vector.PageFault && host->Fault == (uint)Vector.GeneralProtection && !IsCanonical(ours->Address - OracleLayout.Window)
+            && instruction.SegmentPrefix == Register.GS)
+            return "offset not canonical";
         if (ours->Fault != host->Fault)
             return $"fault {FaultName(ours->Fault)} for {FaultName(host->Fault)}";
         if (host->Fault == (uint)Vector.PageFault)
@@ -169,6 +172,8 @@ internal sealed unsafe class DifferentialRun : IDisposable
         }
         return null;
     }
+
+    private static bool IsCanonical(ulong address) => (ulong)((long)address << 16 >> 16) == address;
 
     private static string FaultName(uint fault) => fault == OracleLayout.NoFault ? "none" : ((Vector)fault).ToString();
 

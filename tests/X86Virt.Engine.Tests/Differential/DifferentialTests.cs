@@ -10,7 +10,7 @@ namespace X86Virt.Engine.Tests.Differential;
 public class DifferentialTests(ITestOutputHelper output)
 {
     /// <summary>What CI compares of each kind, in a few seconds.</summary>
-    private const long DefaultCount = 1_000_000;
+    private const long DefaultCount = 500_000;
 
     [OracleFact]
     public void IntegerInstructionsDoWhatTheHostDoes() => Compare(Comparable.Integer, vectors: false);

@@ -15,6 +15,7 @@ internal sealed unsafe class GuestRunner : IDisposable
     private readonly Interpreter _interpreter;
     private readonly byte[] _pristine = new byte[OracleLayout.WritableSize];
     private int _mode;
+    private int _lastCode;
 
     public GuestRunner()
     {
@@ -100,8 +101,7 @@ internal sealed unsafe class GuestRunner : IDisposable
         s->Rip = start;
         s->Attention = Attention.None;
         s->Budget = 1 << 20;
-        int inPage = Math.Min((int)c->Length, 0x1000 - (int)c->CodeOffset);
-        new ReadOnlySpan<byte>(c->Bytes, inPage).CopyTo(new Span<byte>(_cpu.Memory.Block + CodePhysical + c->CodeOffset, inPage));
+        PutCode(c);
 
         do
         {
@@ -125,6 +125,33 @@ internal sealed unsafe class GuestRunner : IDisposable
         if (c->VectorState != 0)
             XsaveImage.Store(s, after);
         CollectChanges(outcome);
+    }
+
+    /// <summary>The instruction and the jump that the oracle puts behind it, which an operand may read.</summary>
+    private void PutCode(OracleCase* c)
+    {
+        var page = new Span<byte>(_cpu.Memory.Block + CodePhysical, 0x1000);
+        page[_lastCode..].Slice(0, Math.Min(32, 0x1000 - _lastCode)).Fill(0xCC);
+        _lastCode = (int)c->CodeOffset;
+        Span<byte> code = stackalloc byte[32];
+        new ReadOnlySpan<byte>(c->Bytes, c->Length).CopyTo(code);
+        int n = c->Length;
+        if (c->Mode == 64)
+        {
+            code[n] = 0xE9;
+            BitConverter.TryWriteBytes(code[(n + 1)..], OracleLayout.Trampoline - (OracleLayout.Code + c->CodeOffset + (uint)n + 5));
+            n += 5;
+        }
+        else
+        {
+            if (c->Mode == 16)
+                code[n++] = 0x66;
+            code[n] = 0xEA;
+            BitConverter.TryWriteBytes(code[(n + 1)..], OracleLayout.Trampoline);
+            code[n + 5] = 0x33;
+            n += 7;
+        }
+        code[..Math.Min(n, 0x1000 - _lastCode)].CopyTo(page[_lastCode..]);
     }
 
     private void CollectChanges(Outcome* outcome)

@@ -15,6 +15,9 @@ internal static class OracleLayout
     /// <summary>One page of code, then an unmapped one; base of the 16-bit code segment.</summary>
     public const uint Code = 0x10020000;
 
+    /// <summary>Where the code behind an instruction jumps, on the host.</summary>
+    public const uint Trampoline = 0x10030000;
+
     public const int HeaderMemoryOffset = 8;
     public const int CasesOffset = 0x4000;
     public const int CaseSize = 1024;

@@ -82,7 +82,7 @@ internal static unsafe class MaskedMoveFamily
         {
             if (!IsSet<T>(mask + i))
                 continue;
-            if (!Operand.Linear(s, op, op->Segment, Element(s, address, i), sizeof(T), false, out ulong linear)
+            if (!Operand.Linear(s, op, op->Segment, Element(op, address, i), sizeof(T), false, out ulong linear)
                 || !LinearMemory.Read(s, op, linear, out T value))
                 return null;
             *(T*)((byte*)&result + i) = value;
@@ -110,11 +110,15 @@ internal static unsafe class MaskedMoveFamily
         return true;
 
         bool Linear(int i, out ulong linear)
-            => Operand.Linear(s, op, op->Segment, Element(s, address, i * sizeof(T)), sizeof(T), true, out linear);
+            => Operand.Linear(s, op, op->Segment, Element(op, address, i * sizeof(T)), sizeof(T), true, out linear);
     }
 
-    /// <summary>Offset of an element; outside 64-bit mode it wraps at 4 GiB.</summary>
-    private static ulong Element(CpuState* s, ulong address, int offset) => s->Code64 ? address + (ulong)offset : (uint)(address + (ulong)offset);
+    /// <summary>Offset of an element; it wraps at the address size.</summary>
+    private static ulong Element(Op* op, ulong address, int offset)
+    {
+        address += (ulong)offset;
+        return (op->Flags & OpFlags.Address16) != 0 ? (ushort)address : (op->Flags & OpFlags.Address32) != 0 ? (uint)address : address;
+    }
 
     private static bool IsSet<T>(byte* element) where T : unmanaged => (sbyte)element[sizeof(T) - 1] < 0;
 }
