@@ -20,7 +20,7 @@ public abstract class WordCompleter : IArgumentCompleter
     }
 
     private static string Quoted(string word)
-        => word.All(c => char.IsLetterOrDigit(c) || c is '-' or '_' or '.') ? word : $"'{word.Replace("'", "''", StringComparison.Ordinal)}'";
+        => char.IsLetterOrDigit(word[0]) && word.All(c => char.IsLetterOrDigit(c) || c is '-' or '+' or '_' or '.') ? word : $"'{word.Replace("'", "''", StringComparison.Ordinal)}'";
 }
 
 /// <summary>Names of machines.</summary>

@@ -1,0 +1,43 @@
+BeforeDiscovery {
+    . $PSScriptRoot/TestMachines.ps1
+    $engines = [Enum]::GetNames([X86Virt.Engine.EngineKind])
+}
+BeforeAll { . $PSScriptRoot/TestMachines.ps1 }
+
+Describe 'The engine <_>' -ForEach $engines {
+    BeforeAll { $engine = $_ }
+    AfterEach { Remove-TestMachine }
+
+    It 'finds that <Number> is <What>, by as many instructions as every other' -ForEach @(
+        @{ Number = 9973; What = 'prime'; ExitCode = 3 }
+        @{ Number = 9971; What = 'not prime'; ExitCode = 1 }
+    ) {
+        $reference = New-PrimeMachine test-reference $Number @{ Engine = 'Interpreter' } | Start-VM -Wait -Timeout 60 -PassThru
+        $vm = New-PrimeMachine test-engine $Number @{ Engine = $engine } | Start-VM -Wait -Timeout 60 -PassThru
+        $vm.ExitCode | Should -Be $ExitCode
+        $vm.InstructionsRetired | Should -Be $reference.InstructionsRetired
+        (Get-VMRegister $vm).Hex | Should -Be (Get-VMRegister $reference).Hex
+    }
+
+    It 'prints the same, takes the same exits and retires the same on every run' {
+        $kernel = Save-MonitorGuest
+        $runs = foreach ($run in 1, 2) {
+            $vm = New-VirtualMachine -Name "test-run$run" -Memory 16MB -Kernel $kernel -Engine $engine
+            Start-VM $vm
+            Wait-VM $vm -ConsoleText '> $' -Timeout 60
+            Send-VMConsole $vm -Text "regs`nmem`nexit"
+            Wait-VM $vm -Timeout 60
+            @{ Text = Get-VMConsole $vm; Exits = (Measure-VmExit $vm | ForEach-Object { "$($_.Kind) $($_.Number) $($_.Count)" }) -join "`n" }
+        }
+        $runs[1].Text | Should -BeExactly $runs[0].Text
+        $runs[1].Exits | Should -BeExactly $runs[0].Exits
+    }
+
+    It 'runs several machines side by side' {
+        $machines = foreach ($i in 1..4) { New-PrimeMachine "test-side$i" 9973 @{ Engine = $engine } }
+        Start-VM $machines
+        Wait-VM $machines -Timeout 60
+        ($machines.ExitCode -join ' ') | Should -Be '3 3 3 3'
+        @($machines.InstructionsRetired | ForEach-Object { $_ })[0] | Should -Be $machines[3].InstructionsRetired
+    }
+}
