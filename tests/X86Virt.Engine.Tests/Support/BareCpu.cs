@@ -130,6 +130,7 @@ internal sealed unsafe class BareCpu : IDisposable
     {
         _bus.Shutdown = false;
         Cpu.Reset();
+        Cpu.ExceptionHistory.Clear();
         SetUp();
     }
 

@@ -23,6 +23,8 @@ public sealed class ExceptionHistory
 
     internal void Add(in ExceptionRecord record) => _records[_count++ % Capacity] = record;
 
+    internal void Clear() => _count = 0;
+
     public IReadOnlyList<ExceptionRecord> ToList()
     {
         var list = new List<ExceptionRecord>(Capacity);
