@@ -10,31 +10,6 @@ internal sealed unsafe class BareCpu : IDisposable
     public const ulong CodeAddress = 0x10000;
     public const ulong StackTop = 0x9000;
 
-    private sealed class NoBus : IProcessorBus
-    {
-        public bool Shutdown { get; set; }
-        public bool InterruptPending => false;
-        public ulong TaskPriority { get; set; }
-        public ulong TimeStamp => 0;
-        public uint ReadPort(ushort port, int size) => uint.MaxValue >> (32 - size * 8);
-        public void WritePort(ushort port, int size, uint value) { }
-        public byte AcknowledgeInterrupt() => 0xFF;
-        public void ProcessorShutdown() => Shutdown = true;
-
-        public bool TryReadMsr(uint index, out ulong value, out bool fault)
-        {
-            (value, fault) = (0, false);
-            return false;
-        }
-
-        public bool TryWriteMsr(uint index, ulong value, out bool fault)
-        {
-            fault = false;
-            return false;
-        }
-    }
-
-    private readonly NoBus _bus = new();
     private readonly ExecutionEngine _engine;
     private readonly int _bitness;
 
@@ -43,11 +18,11 @@ internal sealed unsafe class BareCpu : IDisposable
     {
     }
 
-    public BareCpu(int bitness, Func<Cpu, ExecutionEngine> engine, ulong ramSize = 1 << 20)
+    public BareCpu(int bitness, Func<Cpu, ExecutionEngine> engine, ulong ramSize = 1 << 20, ProcessorModel? model = null)
     {
         Memory = new PhysicalMemory(ramSize);
         Memory.MapRam(0, ramSize, 0);
-        Cpu = new Cpu(Memory, _bus, new ProcessorModel());
+        Cpu = new Cpu(Memory, Bus, model ?? new ProcessorModel());
         _engine = engine(Cpu);
         _bitness = bitness;
         SetUp();
@@ -64,7 +39,8 @@ internal sealed unsafe class BareCpu : IDisposable
     public PhysicalMemory Memory { get; }
     public Cpu Cpu { get; }
     public CpuState* State => Cpu.State;
-    public bool Shutdown => _bus.Shutdown;
+    public TestBus Bus { get; } = new();
+    public bool Shutdown => Bus.Shutdown;
 
     /// <summary>The exception that came first; without an interrupt table others follow it.</summary>
     public Vector? FirstFault => Cpu.ExceptionHistory.ToList() is [var first, ..] ? first.Vector : null;
@@ -128,7 +104,7 @@ internal sealed unsafe class BareCpu : IDisposable
     /// <summary>Power-on state again; the engine keeps what it has decoded.</summary>
     public void Restart()
     {
-        _bus.Shutdown = false;
+        Bus.Shutdown = false;
         Cpu.Reset();
         Cpu.ExceptionHistory.Clear();
         SetUp();

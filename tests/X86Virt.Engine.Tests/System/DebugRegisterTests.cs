@@ -1,0 +1,96 @@
+using X86Virt.Engine.Processor;
+using Xunit;
+using static Iced.Intel.AssemblerRegisters;
+using static X86Virt.Engine.Tests.SystemInstructions.SystemBench;
+
+namespace X86Virt.Engine.Tests.SystemInstructions;
+
+/// <summary>MOV DRn (AMD volume 2, 13.1.1; volume 3, MOV DRn).</summary>
+public unsafe class DebugRegisterTests
+{
+    [Fact]
+    public void AddressesReadAsWritten() => OnEveryEngine(64, cpu =>
+    {
+        cpu.State->Rax = 0xFFFF_8000_1234_5678;
+        Assert.Null(cpu.Execute(64, a =>
+        {
+            a.mov(dr3, rax);
+            a.mov(rbx, dr3);
+        }, 2));
+        Assert.Equal(0xFFFF_8000_1234_5678, cpu.State->Rbx);
+    });
+
+    [Fact]
+    public void StatusAndControlKeepTheirFixedBits() => OnEveryEngine(32, cpu =>
+    {
+        cpu.State->Rax = 0;
+        cpu.State->Rbx = 0xFFFF_DFFF;
+        Assert.Null(cpu.Execute(32, a =>
+        {
+            a.mov(dr6, eax);
+            a.mov(dr7, eax);
+            a.mov(ecx, dr6);
+            a.mov(edx, dr7);
+            a.mov(dr6, ebx);
+            a.mov(esi, dr6);
+        }, 6));
+        Assert.Equal(0xFFFF_0FF0UL, cpu.State->Rcx);
+        Assert.Equal(0x400UL, cpu.State->Rdx);
+        Assert.Equal(0xFFFF_CFFFUL, cpu.State->Rsi);
+    });
+
+    [Theory, InlineData(false), InlineData(true)]
+    public void Dr4AndDr5AreOtherNamesUnlessDebuggingExtensionsAreOn(bool extensions) => OnEveryEngine(32, cpu =>
+    {
+        if (extensions)
+            cpu.State->Cr4 |= Cr4.De;
+        cpu.State->Dr[6] = 0xFFFF_0FF1;
+        // MOV EAX, DR4
+        ExceptionRecord? fault = cpu.Execute([0x0F, 0x21, 0xE0]);
+        if (extensions)
+        {
+            RaisesInvalidOpcode(fault);
+            return;
+        }
+        Assert.Null(fault);
+        Assert.Equal(0xFFFF_0FF1UL, cpu.State->Rax);
+    });
+
+    [Theory, InlineData(6), InlineData(7)]
+    public void StatusAndControlHaveNoUpperHalf(int number) => OnEveryEngine(64, cpu =>
+    {
+        ulong before = cpu.State->Dr[number];
+        cpu.State->Rax = 1UL << 32 | before;
+        RaisesGeneralProtection(cpu.Execute(64, a =>
+        {
+            if (number == 6)
+                a.mov(dr6, rax);
+            else
+                a.mov(dr7, rax);
+        }));
+        Assert.Equal(before, cpu.State->Dr[number]);
+    });
+
+    [Fact]
+    public void GeneralDetectionFaultsAndIsLifted() => OnEveryEngine(64, cpu =>
+    {
+        cpu.State->Dr[7] |= 1 << 13;
+        Raises(Vector.Debug, null, cpu.Execute(64, a => a.mov(rax, dr0)));
+        Assert.Equal(1UL << 13, cpu.State->Dr[6] & 1 << 13);
+        Assert.Equal(0UL, cpu.State->Dr[7] & 1 << 13);
+    });
+
+    [Fact]
+    public void UserCodeHasNoneEvenWithGeneralDetection() => OnEveryEngine(64, cpu =>
+    {
+        cpu.State->Dr[7] |= 1 << 13;
+        cpu.EnterUser();
+        RaisesGeneralProtection(cpu.Execute(64, a => a.mov(rax, dr0)));
+        Assert.Equal(1UL << 13, cpu.State->Dr[7] & 1 << 13);
+    });
+
+    [Fact]
+    public void RegistersAboveFifteenAreInvalid() => OnEveryEngine(64, cpu =>
+        // MOV RAX, DR8
+        RaisesInvalidOpcode(cpu.Execute([0x44, 0x0F, 0x21, 0xC0])));
+}
