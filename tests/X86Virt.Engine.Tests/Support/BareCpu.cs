@@ -101,6 +101,9 @@ internal sealed unsafe class BareCpu : IDisposable
         _engine.Run();
     }
 
+    /// <summary>Goes on from where the processor is.</summary>
+    public void Continue() => _engine.Run();
+
     /// <summary>Power-on state again; the engine keeps what it has decoded.</summary>
     public void Restart()
     {
