@@ -84,9 +84,10 @@ public sealed class ProcessorModel
         foreach (string text in switches)
         {
             bool on = !text.StartsWith('-');
-            string featureName = text.TrimStart('+', '-');
-            if (!Enum.TryParse(featureName, ignoreCase: true, out ProcessorFeature feature) || !Enum.IsDefined(feature) || char.IsAsciiDigit(featureName[0]))
+            string featureName = text.StartsWith('+') || !on ? text[1..] : text;
+            if (!Enum.GetNames<ProcessorFeature>().Contains(featureName, StringComparer.OrdinalIgnoreCase))
                 throw new ArgumentException($"There is no processor feature '{featureName}'. Choose from {string.Join(", ", Enum.GetNames<ProcessorFeature>())}; a '-' before it switches it off.");
+            var feature = Enum.Parse<ProcessorFeature>(featureName, ignoreCase: true);
             if (on && !ProcessorModels.Implemented.Has(feature))
                 throw new ArgumentException($"The feature '{feature}' cannot be had on this host, whose own processor lacks it. Leave it out.");
             FeatureDependencies.Switch(model.Features, feature, on);
