@@ -17,6 +17,8 @@ param(
     [string[]] $Task = 'Build',
     # Test: only tests whose full names contain this.
     [string] $Filter,
+    # Test: those that take minutes too.
+    [switch] $All,
     # Guests: fetch again what is there.
     [switch] $Force
 )

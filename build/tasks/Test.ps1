@@ -39,6 +39,7 @@ $configuration.Output.Verbosity = 'Normal'
 $configuration.TestResult.Enabled = $true
 $configuration.TestResult.OutputPath = [IO.Path]::Combine($results, 'Pester.xml')
 if ($Filter) { $configuration.Filter.FullName = "*$Filter*" }
+if (-not $All) { $configuration.Filter.ExcludeTag = @('Slow') }
 $run = Invoke-Pester -Configuration $configuration
 $sum.Passed += $run.PassedCount
 $sum.Failed += $run.FailedCount + $run.FailedBlocksCount + $run.FailedContainersCount
