@@ -6,6 +6,9 @@ public static unsafe class DebugRegisters
     // DR6 bits.
     internal const uint BreakpointMask = 0xF, GeneralDetect = 1 << 13, SingleStep = 1 << 14, TaskSwitch = 1 << 15;
 
+    /// <summary>DebugCtl.BTF: TF traps behind branches only.</summary>
+    internal const ulong BranchSingleStep = 1 << 1;
+
     internal const ulong Dr6Fixed = 0xFFFF_0FF0, Dr6Writable = 0xE00F;
     internal const ulong Dr7Fixed = 0x400, Dr7Writable = 0xFFFF_23FF, Dr7GeneralDetect = 1 << 13;
 
@@ -108,13 +111,14 @@ public static unsafe class DebugRegisters
         s->Attend(Attention.DebugTrap);
     }
 
-    /// <summary>Shows in DR6 what a #DB is about and lifts the protection of the debug registers.</summary>
+    /// <summary>Shows in DR6 what a #DB is about, lifts the protection of the debug registers and ends single-stepping by branches.</summary>
     internal static void Report(CpuState* s, uint bits)
     {
         if ((bits & BreakpointMask) != 0)
             s->Dr[6] &= ~(ulong)BreakpointMask;
         s->Dr[6] |= bits;
         s->Dr[7] &= ~Dr7GeneralDetect;
+        s->DebugCtl &= ~BranchSingleStep;
     }
 
     /// <summary>DR0 to DR3 or DR7 changed: which pages and instructions are watched did, too.</summary>

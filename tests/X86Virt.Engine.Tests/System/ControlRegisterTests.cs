@@ -153,6 +153,29 @@ public unsafe class ControlRegisterTests
     }
 
     [Fact]
+    public void FiveLevelPagingGivesMoreCanonicalAddresses() => OnEveryEngine(32, cpu =>
+    {
+        CpuState* s = cpu.State;
+        cpu.Memory.Write(0x1000, 0x2003UL);
+        cpu.Memory.Write(0x2000, 0x3003UL);
+        cpu.Memory.Write(0x3000, 0x83UL);
+        // Another entry of the first level: bit 48 of linear addresses.
+        cpu.Memory.Write(0x1008, 0x2003UL);
+        s->Cr3 = 0x1000;
+        s->Cr4 = Cr4.Pae | Cr4.La57;
+        s->Efer = Efer.Lme | Efer.Lma;
+        s->Cr0 |= Cr0.Pg;
+        CpuState.Seg(s, Segment.Cs)->Attributes = (CpuState.Seg(s, Segment.Cs)->Attributes & ~SegmentAttributes.Big) | SegmentAttributes.Long;
+        ModeChange.Update(cpu.Cpu);
+        cpu.Memory.Write(Data, 0x1234_5678U);
+        s->Rbx = 1UL << 48 | Data;
+        Assert.Null(cpu.Execute(64, a => a.mov(eax, __dword_ptr[rbx])));
+        Assert.Equal(0x1234_5678UL, s->Rax);
+        s->Rbx = 1UL << 56;
+        RaisesGeneralProtection(cpu.Execute(64, a => a.mov(eax, __dword_ptr[rbx])));
+    }, null, "La57");
+
+    [Fact]
     public void Cr3RefusesAddressesThatTheProcessorLacks() => OnEveryEngine(64, cpu =>
     {
         cpu.State->Rax = 0x1000 | 1UL << cpu.Cpu.PhysicalAddressBits;

@@ -89,6 +89,39 @@ public unsafe class DebugRegisterTests
         Assert.Equal(1UL << 13, cpu.State->Dr[7] & 1 << 13);
     });
 
+    /// <summary>With DebugCtl.BTF, TF traps behind the first branch that is taken, and the bit goes.</summary>
+    [Fact]
+    public void SingleStepsCanGoFromBranchToBranch() => OnEveryEngine(64, cpu =>
+    {
+        CpuState* s = cpu.State;
+        s->Rcx = 0x1D9;
+        s->Rax = 2;
+        s->Rdx = 0;
+        Assert.Null(cpu.Execute(64, a => a.wrmsr()));
+        Assert.Equal(2UL, s->DebugCtl);
+        s->SystemFlags |= Flags.Tf;
+        FlagsChange.Watch(s);
+        s->Rcx = 2;
+        s->Rdi = Data;
+        byte[] code = BareCpu.Assemble(64, a =>
+        {
+            var skipped = a.CreateLabel();
+            var taken = a.CreateLabel();
+            a.rep.stosb();
+            a.cmp(eax, 2);
+            a.jne(skipped);
+            a.je(taken);
+            a.Label(ref skipped);
+            a.nop();
+            a.Label(ref taken);
+            a.nop();
+        });
+        ExceptionRecord? fault = cpu.Execute(code, 10);
+        Assert.Equal((Vector.Debug, BareCpu.CodeAddress + (ulong)code.Length - 1), (fault!.Value.Vector, fault.Value.Rip));
+        Assert.Equal(1UL << 14, s->Dr[6] & 1 << 14);
+        Assert.Equal(0UL, s->DebugCtl);
+    });
+
     [Fact]
     public void RegistersAboveFifteenAreInvalid() => OnEveryEngine(64, cpu =>
         // MOV RAX, DR8

@@ -44,6 +44,31 @@ public unsafe class SystemCallTests
         Assert.Equal((0x18, 0), (CpuState.Seg(s, Segment.Ss)->Selector, s->Cpl));
     });
 
+    /// <summary>Whether the trap of a single-stepped SYSCALL comes depends on what the mask leaves of TF.</summary>
+    [Theory, InlineData(true), InlineData(false)]
+    public void ASingleStepEndsInTheKernelOnlyIfTfGetsThere(bool masked) => OnEveryEngine(64, cpu =>
+    {
+        Prepare(cpu);
+        CpuState* s = cpu.State;
+        s->SfMask = masked ? Flags.Tf : 0;
+        s->LStar = BareCpu.CodeAddress + 2;
+        cpu.EnterUser();
+        s->SystemFlags |= Flags.Tf;
+        FlagsChange.Watch(s);
+        ExceptionRecord? fault = cpu.Execute(64, a =>
+        {
+            a.syscall();
+            a.nop();
+            a.nop();
+        }, 3);
+        if (masked)
+        {
+            Assert.Null(fault);
+            return;
+        }
+        Assert.Equal((Vector.Debug, BareCpu.CodeAddress + 2), (fault!.Value.Vector, fault.Value.Rip));
+    });
+
     [Fact]
     public void SyscallInLegacyModeGoesToStarAndClearsIf() => OnEveryEngine(32, cpu =>
     {

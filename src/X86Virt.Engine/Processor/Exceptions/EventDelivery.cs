@@ -64,6 +64,10 @@ internal static unsafe class EventDelivery
         }
     }
 
+    /// <summary>Whether control went elsewhere than to the next instruction (or the next iteration of a repeated one).</summary>
+    private static bool Transferred(CpuState* s, ulong rip, Op* executed)
+        => s->Rip != rip + executed->Length && (s->Rip != rip || (executed->Flags & (OpFlags.Rep | OpFlags.Repne)) == 0);
+
     /// <summary>Executes one instruction under single step, breakpoints or an interrupt shadow.</summary>
     public static void StepWatched(Cpu cpu, Interpreter interpreter)
     {
@@ -85,7 +89,8 @@ internal static unsafe class EventDelivery
             return;
         if (resume && s->Rip == rip)
             InstructionBoundary.SetResume(s, null, true);
-        if (s->StepArmed && InstructionBoundary.Shadow(s) != InterruptShadow.MovSs)
+        if (s->StepArmed && InstructionBoundary.Shadow(s) != InterruptShadow.MovSs
+            && ((s->DebugCtl & DebugRegisters.BranchSingleStep) == 0 || Transferred(s, rip, interpreter.Executed)))
             DebugRegisters.Trap(s, DebugRegisters.SingleStep);
         s->StepArmed = false;
     }

@@ -39,7 +39,7 @@ internal static unsafe class CpuidLeaves
             Extended + 5 when !model.IsIntel => (0, 0, 32u << 24 | 8 << 16 | 1 << 8 | LineSize, 32u << 24 | 8 << 16 | 1 << 8 | LineSize),
             Extended + 6 => (0, 0, 512u << 16 | 6 << 12 | 1 << 8 | LineSize, 0),
             Extended + 7 => (0, 0, 0, model.Features.Word(FeatureRegister.PowerEdx)),
-            Extended + 8 => ((model.HasLongMode ? 48u : 32) << 8 | (uint)model.PhysicalAddressBits, model.Features.Word(FeatureRegister.Extended8Ebx), 0, 0),
+            Extended + 8 => (LinearAddressBits(model) << 8 | (uint)model.PhysicalAddressBits, model.Features.Word(FeatureRegister.Extended8Ebx), 0, 0),
             Extended + 0x21 => (model.Features.Word(FeatureRegister.Extended21Eax), 0, 0, 0),
             _ => default,
         };
@@ -70,6 +70,8 @@ internal static unsafe class CpuidLeaves
             edx &= ~ApicBit;
         return (cpu.Model.Signature, 1 << 16 | LineSize / 8 << 8, ecx, edx);
     }
+
+    private static uint LinearAddressBits(ProcessorModel model) => model.Has(ProcessorFeature.La57) ? 57u : model.HasLongMode ? 48u : 32u;
 
     private static (uint, uint, uint, uint) CacheParameters(uint subfunction) => subfunction switch
     {

@@ -19,7 +19,7 @@ public enum ProcessorFeature
     Clflushopt = 87, Clwb = 88, Sha = 93,
 
     // Function 7, ECX.
-    Umip = 98, Gfni = 104, Vaes = 105, Vpclmulqdq = 106, Rdpid = 118,
+    Umip = 98, La57 = 96 + 16, Gfni = 104, Vaes = 105, Vpclmulqdq = 106, Rdpid = 118,
 
     // Function 0x80000001, EDX.
     Syscall = 128 + 11, Nx = 128 + 20, MmxExt = 128 + 22, Ffxsr = 128 + 25, Page1Gb = 128 + 26, Rdtscp = 128 + 27, LongMode = 128 + 29,
@@ -74,11 +74,12 @@ public sealed class FeatureSet
 
     public FeatureSet Copy() => new(_words);
 
-    /// <summary>The set without one feature.</summary>
-    public FeatureSet Except(ProcessorFeature feature)
+    /// <summary>The set without some features.</summary>
+    public FeatureSet Except(params ReadOnlySpan<ProcessorFeature> features)
     {
         FeatureSet rest = Copy();
-        rest.Set(feature, false);
+        foreach (ProcessorFeature feature in features)
+            rest.Set(feature, false);
         return rest;
     }
 

@@ -61,6 +61,7 @@ public sealed class ProcessorModel
             Add(ProcessorFeature.Sse, Cr4.Osxmmexcpt);
             Add(ProcessorFeature.Msr, Cr4.Pce);
             Add(ProcessorFeature.Umip, Cr4.Umip);
+            Add(ProcessorFeature.La57, Cr4.La57);
             Add(ProcessorFeature.FsGsBase, Cr4.Fsgsbase);
             Add(ProcessorFeature.Pcid, Cr4.Pcide);
             Add(ProcessorFeature.Xsave, Cr4.Osxsave);

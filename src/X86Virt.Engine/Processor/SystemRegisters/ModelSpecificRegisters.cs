@@ -25,8 +25,8 @@ internal static unsafe class ModelSpecificRegisters
     /// <summary>Fast-string enable, which software may clear; nothing else can be changed.</summary>
     private const ulong MiscEnableWritable = 1;
 
-    /// <summary>LBR, BTF and the pin controls of DebugCtl.</summary>
-    private const ulong DebugControlWritable = 0x3F;
+    /// <summary>BTF and the pin controls of DebugCtl. Branches are not recorded (LBR).</summary>
+    private const ulong DebugControlWritable = 0x3E;
 
     private const ulong LfenceSerializes = 2;
 

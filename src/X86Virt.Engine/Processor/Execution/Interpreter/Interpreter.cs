@@ -52,6 +52,9 @@ public sealed unsafe class Interpreter : ExecutionEngine
             EventDelivery.StepWatched(Cpu, this);
     }
 
+    /// <summary>The instruction executed last.</summary>
+    internal Op* Executed => Block.Ops(_block);
+
     /// <summary>Executes the instruction at RIP, with no look at events.</summary>
     internal void Execute()
     {

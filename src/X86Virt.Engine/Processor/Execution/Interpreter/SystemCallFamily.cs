@@ -59,6 +59,8 @@ internal static unsafe class SystemCallFamily
             LoadFlat(s, (ushort)(selector & ~3), (ushort)((selector & ~3) + 8), LongCode, 0);
             s->Rip = target;
             FlagsChange.Load(s, flags, uint.MaxValue);
+            // A single-step trap follows only if TF is still on.
+            s->StepArmed &= (flags & Flags.Tf) != 0;
         }
         else
         {
@@ -87,7 +89,7 @@ internal static unsafe class SystemCallFamily
         ulong target = wide ? s->Rcx : (uint)s->Rcx;
         bool fromLong = s->Code64;
         ulong flags = s->Gpr[11];
-        // AMD's processors leave everything of SS but the selector alone; with flat segments nothing tells the difference.
+        // AMD's processors leave everything of SS but selector and DPL as it was; software that gets by with that gets by with a flat one.
         LoadFlat(s, (ushort)(wide ? selector + 16 : selector), (ushort)(selector + 8), wide ? LongCode : FlatCode, 3);
         s->Rip = target;
         if (fromLong)
