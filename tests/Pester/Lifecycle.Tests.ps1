@@ -128,6 +128,15 @@ Describe 'The life of a machine' {
         $vm.InstructionsRetired | Should -Be 5000
         $vm.Uptime.TotalMilliseconds | Should -Be 5
     }
+
+    It 'counts guest time by the host''s clock with -Clock RealTime, and only while the machine runs' {
+        $vm = New-TestMachine test-realtime $TestGuest.Ok @{ Clock = 'RealTime' }
+        $vm.Uptime.Ticks | Should -Be 0
+        Start-VM $vm -Wait -Timeout 60
+        Stop-VM $vm -ErrorAction SilentlyContinue
+        $vm.Uptime.Ticks | Should -BeGreaterThan 0
+        $vm.Uptime | Should -BeLessOrEqual $vm.HostTime
+    }
 }
 
 Describe 'Machines by name and in the pipeline' {

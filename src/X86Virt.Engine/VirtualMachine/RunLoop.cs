@@ -39,6 +39,7 @@ public sealed unsafe partial class VirtualMachine
     private void Loop()
     {
         _hostTime.Start();
+        _board.Clock.Running = true;
         try
         {
             while (!_holdRequested && State == MachineState.Running)
@@ -64,6 +65,7 @@ public sealed unsafe partial class VirtualMachine
         }
         finally
         {
+            _board.Clock.Running = false;
             _hostTime.Stop();
         }
     }
