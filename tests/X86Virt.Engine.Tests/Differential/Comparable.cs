@@ -36,10 +36,10 @@ internal static class Comparable
         };
     }
 
-    /// <summary>x87, MMX, SSE and AVX instructions; whole-state images have tests of their own.</summary>
+    /// <summary>x87, MMX, SSE and AVX instructions; XSAVE images depend on what else the host has.</summary>
     public static bool Vector(Instruction instruction)
         => HostFeatures.Executes(instruction.Code)
-            && instruction.Mnemonic is not (Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Wait);
+            || instruction.Mnemonic is Mnemonic.Wait or Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Fxrstor or Mnemonic.Fxrstor64;
 
     private static bool IsPlainStack(in Instruction instruction)
         => instruction.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Call or Mnemonic.Ret or Mnemonic.Enter or Mnemonic.Leave

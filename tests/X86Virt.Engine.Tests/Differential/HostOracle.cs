@@ -1,12 +1,16 @@
 using System.Diagnostics;
 using System.IO.MemoryMappedFiles;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace X86Virt.Engine.Tests.Differential;
 
 /// <summary>The native process that executes instructions on the host processor (tests/oracle/oracle.c).</summary>
 internal sealed unsafe class HostOracle : IDisposable
 {
+    /// <summary>"Auth", the first of the vendor's name in CPUID.</summary>
+    private const int AuthenticAmd = 0x68747541;
+
     private readonly string _directory;
     private readonly MemoryMappedFile _file;
     private readonly MemoryMappedViewAccessor _view;
@@ -48,6 +52,9 @@ internal sealed unsafe class HostOracle : IDisposable
         {
             if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64)
                 return "the host is not x64 Linux";
+            (_, int ebx, _, _) = X86Base.CpuId(0, 0);
+            if (ebx != AuthenticAmd)
+                return "the host is not an AMD processor, whose undefined flags and choice of faults handlers reproduce";
             return File.Exists("/usr/bin/gcc") || File.Exists("/usr/local/bin/gcc") ? null : "gcc is not installed";
         }
     }

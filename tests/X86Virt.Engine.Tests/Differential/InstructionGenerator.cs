@@ -20,6 +20,7 @@ internal sealed unsafe class InstructionGenerator
     private readonly byte[] _verdicts = new byte[8192];
 
     private readonly bool _vectors;
+    private bool _locked;
 
     public InstructionGenerator(RandomSource random, int bitness, Func<Instruction, bool> allowed, bool vectors)
     {
@@ -76,9 +77,9 @@ internal sealed unsafe class InstructionGenerator
 
     private bool Acceptable(in Instruction instruction)
     {
-        // Only what the host must refuse, too: encodings that no extension has.
+        // Of what is invalid only LOCK where there can be none: other encodings may be extensions that the host has.
         if (instruction.Code == Code.INVALID)
-            return false;
+            return _locked;
         ref byte verdict = ref _verdicts[(int)instruction.Code];
         if (verdict == 0)
             verdict = (byte)(_allowed(instruction) ? 2 : 1);
@@ -97,11 +98,13 @@ internal sealed unsafe class InstructionGenerator
     {
         byte[] encoding = _space.Pick(_random);
         int n = 0;
+        _locked = false;
         if (_random.Percent(20))
         {
             ReadOnlySpan<byte> prefixes = [0x66, 0x67, 0x67, 0xF2, 0xF3, 0xF0, 0x65, 0x2E, 0x36, 0x26];
             for (int more = 1 + _random.Below(2); more > 0; more--)
                 _bytes[n++] = prefixes[_random.Below(prefixes.Length)];
+            _locked = _bytes.AsSpan(0, n).Contains((byte)0xF0);
         }
         bool vex = encoding[0] == 0xC4 && encoding.Length == 5;
         int at = 0;

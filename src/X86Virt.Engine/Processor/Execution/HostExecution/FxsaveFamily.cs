@@ -80,10 +80,15 @@ internal static unsafe class FxsaveFamily
     {
         if (!Operand.Linear(s, op, FxImage.Size, write, out linear))
             return false;
-        if ((linear & (Alignment - 1)) == 0)
-            return true;
-        Fault.GeneralProtection(s, op);
-        return false;
+        if ((linear & (Alignment - 1)) != 0)
+        {
+            Fault.GeneralProtection(s, op);
+            return false;
+        }
+        // All of the image must be there, its last byte first, as on Zen.
+        ulong last = linear + FxImage.Size - 1;
+        return write ? LinearMemory.ProbeWrite(s, op, last, 1) && LinearMemory.ProbeWrite(s, op, linear, 1)
+            : LinearMemory.ProbeRead(s, op, last, 1) && LinearMemory.ProbeRead(s, op, linear, 1);
     }
 
     private static Op* LoadMxcsr<TUnit>(CpuState* s, Op* op) where TUnit : struct, IExecutionUnit
