@@ -78,8 +78,9 @@ internal sealed unsafe class InstructionGenerator
     private bool Acceptable(in Instruction instruction)
     {
         // Of what is invalid only LOCK where there can be none: other encodings may be extensions that the host has.
+        // How much of them is fetched before that is noticed differs.
         if (instruction.Code == Code.INVALID)
-            return _locked;
+            return _locked && (instruction.IP & 0xFFF) + MaximumLength < 0x1000;
         ref byte verdict = ref _verdicts[(int)instruction.Code];
         if (verdict == 0)
             verdict = (byte)(_allowed(instruction) ? 2 : 1);

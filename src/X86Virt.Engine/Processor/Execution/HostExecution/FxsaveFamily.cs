@@ -87,6 +87,8 @@ internal static unsafe class FxsaveFamily
         }
         // All of the image must be there, its last byte first, as on Zen.
         ulong last = linear + FxImage.Size - 1;
+        if (!s->Code64)
+            last = (uint)last;
         return write ? LinearMemory.ProbeWrite(s, op, last, 1) && LinearMemory.ProbeWrite(s, op, linear, 1)
             : LinearMemory.ProbeRead(s, op, last, 1) && LinearMemory.ProbeRead(s, op, linear, 1);
     }
