@@ -94,7 +94,14 @@ public unsafe class CpuidTests
             Assert.Equal((256u, 576u), (Ask(cpu, 0xD, 2).Eax, Ask(cpu, 0xD, 2).Ebx));
             Assert.Equal((0u, 0u, 0u, 0u), Ask(cpu, 0xD, 3));
         });
-        OnEveryEngine(64, cpu => Assert.Equal((3u, 576u), (Ask(cpu, 0xD).Eax, Ask(cpu, 0xD).Ecx)), null, "-Avx");
+        OnEveryEngine(64, cpu =>
+        {
+            Assert.Equal((3u, 576u), (Ask(cpu, 0xD).Eax, Ask(cpu, 0xD).Ecx));
+            cpu.State->Cr4 |= Cr4.Osxsave;
+            (cpu.State->Rax, cpu.State->Rcx, cpu.State->Rdx) = (7, 0, 0);
+            // XSETBV
+            RaisesGeneralProtection(cpu.Execute([0x0F, 0x01, 0xD1]));
+        }, null, "-Avx");
     }
 
     /// <summary>Functions beyond the last: AMD's processors return zeros, Intel's what the last one does.</summary>

@@ -92,7 +92,7 @@ internal static unsafe class CpuidLeaves
     private static (uint, uint, uint, uint) StateComponents(Cpu cpu, uint subfunction)
     {
         const uint Legacy = 512 + 64, Ymm = 256;
-        ulong components = StateComponents(cpu.Model);
+        ulong components = cpu.Model.StateComponents;
         bool avx = (components & 4) != 0;
         return subfunction switch
         {
@@ -102,10 +102,6 @@ internal static unsafe class CpuidLeaves
             _ => default,
         };
     }
-
-    /// <summary>The bits of XCR0 that the model has: x87 and SSE, and AVX with its feature.</summary>
-    internal static ulong StateComponents(ProcessorModel model)
-        => model.Has(ProcessorFeature.Avx) ? HostFeatures.StateComponents : HostFeatures.StateComponents & 3;
 
     private static (uint, uint, uint, uint) Extended1(ProcessorModel model)
     {

@@ -39,6 +39,9 @@ public sealed class ProcessorModel
 
     public bool Has(ProcessorFeature feature) => Features.Has(feature);
 
+    /// <summary>Bits that XCR0 may have: x87 and SSE, and AVX with its feature.</summary>
+    public ulong StateComponents => Has(ProcessorFeature.Avx) ? HostFeatures.StateComponents : HostFeatures.StateComponents & 3;
+
     /// <summary>Bits that CR4 may have; the others are reserved.</summary>
     public ulong Cr4Bits
     {

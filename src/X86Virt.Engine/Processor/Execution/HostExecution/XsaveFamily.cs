@@ -261,7 +261,7 @@ internal static unsafe class XsaveFamily
         if ((s->Cr4 & Cr4.Osxsave) == 0)
             return Fault.InvalidOpcode(s, op);
         ulong value = (uint)s->Rax | (s->Rdx << 32);
-        if (s->Cpl != 0 || (uint)s->Rcx != 0 || (value & X87) == 0 || (value & ~HostFeatures.StateComponents) != 0
+        if (s->Cpl != 0 || (uint)s->Rcx != 0 || (value & X87) == 0 || (value & ~Cpu.Of(s).Model.StateComponents) != 0
             || (value & (Sse | Avx)) == Avx)
             return Fault.GeneralProtection(s, op);
         s->Xcr0 = value;
