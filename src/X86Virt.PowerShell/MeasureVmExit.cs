@@ -5,7 +5,7 @@ namespace X86Virt.PowerShell;
 
 /// <summary>Counts the exits of machines: transfers from the guest to the monitor, by kind.</summary>
 /// <remarks>
-/// <para>Port accesses are counted by port, exceptions by vector; then device memory, MSRs, control and debug registers, CPUID, time-stamp reads, page invalidations, halts and interrupts. Counts begin when a machine is made, or at the last -Reset.</para>
+/// <para>Port accesses are counted by port, MSR accesses by register, exceptions by vector; then device memory, control and debug registers, CPUID, time-stamp reads, page invalidations, halts and interrupts. Counts begin when a machine is made, or at the last -Reset.</para>
 /// </remarks>
 /// <example>
 /// <code>Measure-VmExit demo | Sort-Object Count -Descending</code>

@@ -36,9 +36,6 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>The exceptions raised last.</summary>
     public ExceptionHistory ExceptionHistory { get; } = new();
 
-    /// <summary>Model-specific registers that the guest asked for in vain.</summary>
-    public UnknownMsrs UnknownMsrs { get; } = new();
-
     /// <summary>Binds instructions to handlers.</summary>
     internal HandlerTable Handlers { get; }
 

@@ -6,8 +6,6 @@ public sealed class CpuStatistics
     public long DeviceAccesses;
     public long PortReads;
     public long PortWrites;
-    public long MsrReads;
-    public long MsrWrites;
     public long ControlRegisterReads;
     public long ControlRegisterWrites;
     public long DebugRegisterAccesses;
@@ -19,6 +17,12 @@ public sealed class CpuStatistics
     public long TimeStampReads;
     public long PageInvalidations;
     public long Syscalls;
+
+    public readonly MsrCounts MsrReads = new();
+    public readonly MsrCounts MsrWrites = new();
+
+    /// <summary>Registers that the guest asked for in vain; they are among the reads and writes too.</summary>
+    public readonly MsrCounts UnknownMsrs = new();
 
     /// <summary>Exceptions delivered, by vector.</summary>
     public readonly long[] Exceptions = new long[32];

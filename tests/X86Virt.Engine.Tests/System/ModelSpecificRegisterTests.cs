@@ -32,7 +32,7 @@ public unsafe class ModelSpecificRegisterTests
     {
         cpu.State->Rcx = 0xFFFF_FFFF_1234_5678;
         RaisesGeneralProtection(cpu.Execute(Rdmsr));
-        Assert.Equal([new KeyValuePair<uint, long>(0x1234_5678, 1)], cpu.Cpu.UnknownMsrs.Counts);
+        Assert.Equal([new KeyValuePair<uint, long>(0x1234_5678, 1)], cpu.Cpu.Statistics.UnknownMsrs.Snapshot());
     });
 
     [Fact]
@@ -45,7 +45,7 @@ public unsafe class ModelSpecificRegisterTests
                 cpu.State->Rcx = EferIndex;
                 cpu.EnterUser();
                 RaisesGeneralProtection(cpu.Execute(instruction));
-                Assert.Empty(cpu.Cpu.UnknownMsrs.Counts);
+                Assert.Empty(cpu.Cpu.Statistics.UnknownMsrs.Snapshot());
             });
         }
     }
@@ -100,7 +100,7 @@ public unsafe class ModelSpecificRegisterTests
         ulong efer = cpu.State->Efer;
         RaisesGeneralProtection(Write(cpu, index, value));
         Assert.Equal(efer, cpu.State->Efer);
-        Assert.Empty(cpu.Cpu.UnknownMsrs.Counts);
+        Assert.Empty(cpu.Cpu.Statistics.UnknownMsrs.Snapshot());
     });
 
     [Fact]

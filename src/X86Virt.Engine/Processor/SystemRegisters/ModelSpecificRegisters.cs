@@ -2,7 +2,7 @@ namespace X86Virt.Engine.Processor;
 
 /// <summary>
 /// RDMSR and WRMSR (AMD volume 2, appendix A). An unknown register, a value with reserved bits or a write of a read-only register is
-/// refused, which the caller makes #GP; unknown ones are kept on a list for people who ask.
+/// refused, which the caller makes #GP; unknown ones are counted for people who ask.
 /// </summary>
 internal static unsafe class ModelSpecificRegisters
 {
@@ -120,7 +120,7 @@ internal static unsafe class ModelSpecificRegisters
                     return true;
             }
         }
-        cpu.UnknownMsrs.Note(index);
+        cpu.Statistics.UnknownMsrs.Note(index);
         return false;
     }
 
@@ -203,7 +203,7 @@ internal static unsafe class ModelSpecificRegisters
                     return true;
             }
         }
-        cpu.UnknownMsrs.Note(index);
+        cpu.Statistics.UnknownMsrs.Note(index);
         return false;
     }
 
@@ -276,27 +276,5 @@ internal static unsafe class ModelSpecificRegisters
             cpu.FlushTlb(keepGlobal: false);
         ModeChange.Update(cpu);
         return true;
-    }
-}
-
-/// <summary>Registers that a guest asked for and that there are not, each once.</summary>
-public sealed class UnknownMsrs
-{
-    private readonly SortedDictionary<uint, long> _counts = [];
-
-    /// <summary>Register number and how often it was asked for.</summary>
-    public IReadOnlyDictionary<uint, long> Counts
-    {
-        get
-        {
-            lock (_counts)
-                return new SortedDictionary<uint, long>(_counts);
-        }
-    }
-
-    internal void Note(uint index)
-    {
-        lock (_counts)
-            _counts[index] = _counts.GetValueOrDefault(index) + 1;
     }
 }

@@ -10,8 +10,15 @@ public enum ExitKind
 
     /// <summary>A load or store that a device answers.</summary>
     DeviceMemory,
+
+    /// <summary>RDMSR; the number is the register.</summary>
     MsrRead,
+
+    /// <summary>WRMSR; the number is the register.</summary>
     MsrWrite,
+
+    /// <summary>RDMSR or WRMSR of a register that there is not, which faults; also counted as a read or write.</summary>
+    UnknownMsr,
     ControlRegisterRead,
     ControlRegisterWrite,
     DebugRegister,
@@ -37,10 +44,10 @@ public enum ExitKind
 
 /// <summary>How often one kind of exit happened.</summary>
 /// <param name="Kind">The kind.</param>
-/// <param name="Number">The port or vector, for kinds that have one.</param>
+/// <param name="Number">The port, register or vector, for kinds that have one.</param>
 /// <param name="Detail">The number in words: "port 0x3f8", "#PF page fault".</param>
 /// <param name="Count">How often.</param>
-public sealed record ExitCount(ExitKind Kind, int? Number, string Detail, long Count);
+public sealed record ExitCount(ExitKind Kind, long? Number, string Detail, long Count);
 
 /// <summary>Everything counted about a machine, at one moment.</summary>
 /// <param name="InstructionsRetired">Over the same time.</param>
@@ -53,7 +60,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
     /// <summary>What was counted after an earlier snapshot.</summary>
     public MachineStatistics Since(MachineStatistics earlier)
     {
-        Dictionary<(ExitKind, int?), long> before = earlier.Exits.ToDictionary(e => (e.Kind, e.Number), e => e.Count);
+        Dictionary<(ExitKind, long?), long> before = earlier.Exits.ToDictionary(e => (e.Kind, e.Number), e => e.Count);
         return new MachineStatistics(InstructionsRetired - earlier.InstructionsRetired,
             [.. Exits.Select(e => e with { Count = e.Count - before.GetValueOrDefault((e.Kind, e.Number)) }).Where(e => e.Count > 0)],
             UnclaimedAccesses - earlier.UnclaimedAccesses);
@@ -66,8 +73,9 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
         for (int port = 0; port < c.Ports.Length; port++)
             Add(ExitKind.PortIo, c.Ports[port], port, $"port 0x{port:x}");
         Add(ExitKind.DeviceMemory, c.DeviceAccesses);
-        Add(ExitKind.MsrRead, c.MsrReads);
-        Add(ExitKind.MsrWrite, c.MsrWrites);
+        AddMsrs(ExitKind.MsrRead, c.MsrReads);
+        AddMsrs(ExitKind.MsrWrite, c.MsrWrites);
+        AddMsrs(ExitKind.UnknownMsr, c.UnknownMsrs);
         Add(ExitKind.ControlRegisterRead, c.ControlRegisterReads);
         Add(ExitKind.ControlRegisterWrite, c.ControlRegisterWrites);
         Add(ExitKind.DebugRegister, c.DebugRegisterAccesses);
@@ -82,7 +90,13 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
             Add(ExitKind.Exception, c.Exceptions[vector], vector, ExceptionName.Of(vector));
         return new MachineStatistics(cpu.State->Retired, exits, cpu.Memory.UnclaimedAccesses);
 
-        void Add(ExitKind kind, long count, int? number = null, string detail = "")
+        void AddMsrs(ExitKind kind, MsrCounts counts)
+        {
+            foreach ((uint index, long count) in counts.Snapshot())
+                Add(kind, count, index, $"MSR 0x{index:x}");
+        }
+
+        void Add(ExitKind kind, long count, long? number = null, string detail = "")
         {
             if (count > 0)
                 exits.Add(new ExitCount(kind, number, detail, count));

@@ -77,7 +77,7 @@ internal static unsafe class ProcessorFamily
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
         Cpu cpu = Cpu.Of(s);
-        cpu.Statistics.MsrReads++;
+        cpu.Statistics.MsrReads.Note((uint)s->Rcx);
         if (!ModelSpecificRegisters.TryRead(cpu, (uint)s->Rcx, out ulong value))
             return Fault.GeneralProtection(s, op);
         SetPair(s, value);
@@ -89,7 +89,7 @@ internal static unsafe class ProcessorFamily
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
         Cpu cpu = Cpu.Of(s);
-        cpu.Statistics.MsrWrites++;
+        cpu.Statistics.MsrWrites.Note((uint)s->Rcx);
         if (!ModelSpecificRegisters.TryWrite(cpu, (uint)s->Rcx, (uint)s->Rax | s->Rdx << 32))
             return Fault.GeneralProtection(s, op);
         return Control.Complete(s, op);
