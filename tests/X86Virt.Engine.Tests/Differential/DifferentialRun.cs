@@ -18,7 +18,10 @@ internal sealed unsafe class DifferentialRun : IDisposable
 
     private readonly ReviewedDifferences _reviewed = new(Path.Combine(AppContext.BaseDirectory, "Differential", "reviewed.txt"));
     private readonly HostOracle _oracle = HostOracle.Start(Batch);
-    private readonly GuestRunner _guest = new();
+    private readonly GuestRunner _guest;
+
+    /// <summary>Whether flags must agree that the manuals leave undefined. Translated code does not keep what may be overwritten.</summary>
+    private readonly bool _undefinedFlags;
     private readonly RandomSource _random;
     private readonly InstructionGenerator[] _generators;
     private readonly Outcome[] _ours = GC.AllocateArray<Outcome>(Batch, pinned: true);
@@ -27,8 +30,10 @@ internal sealed unsafe class DifferentialRun : IDisposable
     private readonly SortedDictionary<string, Finding> _findings = new(StringComparer.Ordinal);
     private readonly bool[] _seen = new bool[8192];
 
-    public DifferentialRun(ulong seed, Func<Instruction, bool> allowed, bool vectors)
+    public DifferentialRun(ulong seed, Func<Instruction, bool> allowed, bool vectors, string engine)
     {
+        _guest = new GuestRunner(engine);
+        _undefinedFlags = engine != "BinaryTranslation";
         _random = new RandomSource(seed);
         _generators = new InstructionGenerator[3];
         for (int i = 0; i < 3; i++)
@@ -161,6 +166,8 @@ internal sealed unsafe class DifferentialRun : IDisposable
                 return "registers";
         }
         ulong flags = (Flags.RflagsStatus | Flags.Df) & ~(ulong)_reviewed.UndefinedFlags(instruction);
+        if (!_undefinedFlags)
+            flags &= ~(ulong)FlagsOf(instruction.RflagsUndefined);
         if (((ours->Flags ^ host->Flags) & flags) != 0)
             return $"flags {FlagNames((uint)((ours->Flags ^ host->Flags) & flags))}";
         if (ours->ChangeCount != host->ChangeCount)
@@ -171,6 +178,16 @@ internal sealed unsafe class DifferentialRun : IDisposable
                 return "memory";
         }
         return null;
+    }
+
+    /// <summary>Iced's names of status flags as RFLAGS has them.</summary>
+    internal static uint FlagsOf(RflagsBits bits)
+    {
+        uint flags = 0;
+        foreach ((RflagsBits bit, int position) in ((RflagsBits, int)[])
+            [(RflagsBits.CF, 0), (RflagsBits.PF, 2), (RflagsBits.AF, 4), (RflagsBits.ZF, 6), (RflagsBits.SF, 7), (RflagsBits.OF, 11)])
+            flags |= (bits & bit) != 0 ? 1u << position : 0;
+        return flags;
     }
 
     private static bool IsCanonical(ulong address) => (ulong)((long)address << 16 >> 16) == address;

@@ -12,17 +12,22 @@ public class DifferentialTests(ITestOutputHelper output)
     /// <summary>What CI compares of each kind, in a few seconds.</summary>
     private const long DefaultCount = 500_000;
 
-    [OracleFact]
-    public void IntegerInstructionsDoWhatTheHostDoes() => Compare(Comparable.Integer, vectors: false);
+    /// <summary>Engines that must decode or translate every instruction before they execute it once take longer.</summary>
+    private const long SlowFactor = 10;
 
-    [OracleFact]
-    public void X87AndVectorInstructionsDoWhatTheHostDoes() => Compare(Comparable.Vector, vectors: true);
+    [OracleTheory, MemberData(nameof(Engines))]
+    public void IntegerInstructionsDoWhatTheHostDoes(string engine) => Compare(engine, Comparable.Integer, vectors: false);
 
-    private void Compare(Func<Iced.Intel.Instruction, bool> allowed, bool vectors)
+    [OracleTheory, MemberData(nameof(Engines))]
+    public void X87AndVectorInstructionsDoWhatTheHostDoes(string engine) => Compare(engine, Comparable.Vector, vectors: true);
+
+    public static TheoryData<string> Engines() => [.. BareCpu.Engines.Keys];
+
+    private void Compare(string engine, Func<Iced.Intel.Instruction, bool> allowed, bool vectors)
     {
-        using var run = new DifferentialRun((ulong)Setting("X86VIRT_FUZZ_SEED", 1), allowed, vectors);
+        using var run = new DifferentialRun((ulong)Setting("X86VIRT_FUZZ_SEED", 1), allowed, vectors, engine);
         var watch = Stopwatch.StartNew();
-        run.Run(Setting("X86VIRT_FUZZ_COUNT", DefaultCount));
+        run.Run(Setting("X86VIRT_FUZZ_COUNT", DefaultCount) / (engine == "Interpreter" ? 1 : SlowFactor));
         output.WriteLine($"{run.Compared} instructions of {run.Forms} forms, {run.Faulted} faults, {run.Compared / watch.Elapsed.TotalSeconds:F0}/s");
         Assert.True(run.Differences == 0, $"{run.Differences} of {run.Compared} instructions differ from the host:\n{run.Report()}");
     }
@@ -33,7 +38,7 @@ public class DifferentialTests(ITestOutputHelper output)
 
 /// <summary>A test that needs the host as an oracle; skipped, by name and reason, where there is none.</summary>
 [AttributeUsage(AttributeTargets.Method)]
-public sealed class OracleFactAttribute : FactAttribute
+public sealed class OracleTheoryAttribute : TheoryAttribute
 {
-    public OracleFactAttribute() => Skip = HostOracle.Unavailable is string reason ? $"No host oracle: {reason}." : null;
+    public OracleTheoryAttribute() => Skip = HostOracle.Unavailable is string reason ? $"No host oracle: {reason}." : null;
 }

@@ -12,15 +12,21 @@ internal sealed unsafe class GuestRunner : IDisposable
     private const ulong CodePhysical = 0x20000;
 
     private readonly BareCpu _cpu;
-    private readonly Interpreter _interpreter;
+
+    /// <summary>Called for each instruction without the loop around it; null for another engine.</summary>
+    private readonly Interpreter? _interpreter;
     private readonly byte[] _pristine = new byte[OracleLayout.WritableSize];
     private int _mode;
     private int _lastCode;
+    private int _tailLength;
 
-    public GuestRunner()
+    /// <param name="engine">One of <see cref="BareCpu.Engines"/>.</param>
+    public GuestRunner(string engine)
     {
-        _cpu = new BareCpu(64);
-        _interpreter = new Interpreter(_cpu.Cpu);
+        _cpu = new BareCpu(64, BareCpu.Engines[engine]);
+        if (engine == "Interpreter")
+            _interpreter = new Interpreter(_cpu.Cpu);
+        new Span<byte>(_cpu.Memory.Block + CodePhysical, 0x1000).Fill(0xCC);
         MapPages();
     }
 
@@ -37,7 +43,6 @@ internal sealed unsafe class GuestRunner : IDisposable
         // A and D bits set from the start, so that no walk is needed for them.
         for (uint i = 0; i < OracleLayout.MemorySize; i += 0x1000)
             memory.Write(table + (((OracleLayout.Writable + i) >> 12) & 511) * 8, (WritablePhysical + i) | (i < OracleLayout.WritableSize ? 0x67UL : 0x65) | 1UL << 63);
-        new Span<byte>(memory.Block + CodePhysical, 0x1000).Fill(0xCC);
         memory.Write(table + ((OracleLayout.Code >> 12) & 511) * 8, CodePhysical | 0x25);
         _cpu.State->Cr3 = PageTables;
         _cpu.Cpu.FlushTlb(keepGlobal: false);
@@ -99,59 +104,117 @@ internal sealed unsafe class GuestRunner : IDisposable
         s->SystemFlags = (uint)c->Flags & ~Flags.RflagsStatus;
         ulong start = (c->Mode == 16 ? 0 : OracleLayout.Code) + c->CodeOffset;
         s->Rip = start;
-        s->Attention = Attention.None;
-        s->Budget = 1 << 20;
         PutCode(c);
-
-        do
-        {
-            _interpreter.Execute();
-        }
-        while (s->Rip == start && (s->Attention & Attention.Exception) == 0 && instruction.IsStringInstruction);
+        outcome->Fault = OracleLayout.NoFault;
+        outcome->Address = 0;
+        outcome->ErrorCode = 0;
+        if (_interpreter != null)
+            Interpret(_interpreter, start, instruction, outcome);
+        else
+            RunEngine(start, instruction, outcome);
 
         for (int i = 0; i < 16; i++)
             outcome->Gpr[i] = s->Gpr[i];
         outcome->Flags = Flags.Rflags(s);
         outcome->Rip = s->Rip;
-        outcome->Fault = OracleLayout.NoFault;
-        outcome->Address = 0;
-        outcome->ErrorCode = 0;
+        if (c->VectorState != 0)
+            XsaveImage.Store(s, after);
+        CollectChanges(outcome);
+        if (_cpu.Shutdown)
+            Revive();
+    }
+
+    private void Interpret(Interpreter interpreter, ulong start, in Instruction instruction, Outcome* outcome)
+    {
+        CpuState* s = State;
+        s->Attention = Attention.None;
+        s->Budget = 1 << 20;
+        do
+        {
+            interpreter.Execute();
+        }
+        while (s->Rip == start && (s->Attention & Attention.Exception) == 0 && instruction.IsStringInstruction);
+
         if ((s->Attention & Attention.Exception) != 0)
         {
             outcome->Fault = (uint)s->Exception.Vector;
             outcome->ErrorCode = s->Exception.ErrorCode;
             outcome->Address = s->Exception.Address;
         }
-        if (c->VectorState != 0)
-            XsaveImage.Store(s, after);
-        CollectChanges(outcome);
     }
 
-    /// <summary>The instruction and the jump that the oracle puts behind it, which an operand may read.</summary>
+    /// <summary>
+    /// The instruction and a jump behind it, so that there is a block to decode or translate. A fault cannot be delivered here and ends in
+    /// shutdown, with the state as the fault left it.
+    /// </summary>
+    private void RunEngine(ulong start, in Instruction instruction, Outcome* outcome)
+    {
+        CpuState* s = State;
+        bool alone = _tailLength == 0 || instruction.IsStringInstruction || instruction.FlowControl != FlowControl.Next;
+        do
+        {
+            _cpu.Cpu.SetDeadline(s->Retired + (alone ? 1 : 2));
+            _cpu.Continue();
+        }
+        while (s->Rip == start && !_cpu.Shutdown && instruction.IsStringInstruction);
+
+        if (_cpu.Shutdown)
+        {
+            ExceptionRecord first = _cpu.Cpu.ExceptionHistory.ToList()[0];
+            outcome->Fault = (uint)first.Vector;
+            outcome->ErrorCode = first.ErrorCode ?? 0;
+            outcome->Address = first.Address ?? 0;
+        }
+        else if (!alone && s->Rip == start + (uint)(instruction.Length + _tailLength))
+        {
+            s->Rip -= (uint)_tailLength;
+        }
+    }
+
+    private void Revive()
+    {
+        _cpu.Restart();
+        MapPages();
+        _mode = 0;
+    }
+
+    /// <summary>The instruction and a jump; for the interpreter the one that the oracle puts behind it, which an operand may read.</summary>
     private void PutCode(OracleCase* c)
     {
-        var page = new Span<byte>(_cpu.Memory.Block + CodePhysical, 0x1000);
-        page[_lastCode..].Slice(0, Math.Min(32, 0x1000 - _lastCode)).Fill(0xCC);
-        _lastCode = (int)c->CodeOffset;
         Span<byte> code = stackalloc byte[32];
+        code.Fill(0xCC);
+        _cpu.Memory.Write(CodePhysical + (ulong)_lastCode, code[..Math.Min(32, 0x1000 - _lastCode)]);
+        _lastCode = (int)c->CodeOffset;
         new ReadOnlySpan<byte>(c->Bytes, c->Length).CopyTo(code);
-        int n = c->Length;
+        int n = c->Length + (_interpreter != null ? OracleTail(c, code[c->Length..]) : JumpToNext(c, code[c->Length..]));
+        _tailLength = c->CodeOffset + n <= 0x1000 ? n - c->Length : 0;
+        _cpu.Memory.Write(CodePhysical + c->CodeOffset, code[..Math.Min(n, 0x1000 - _lastCode)]);
+    }
+
+    private static int OracleTail(OracleCase* c, Span<byte> code)
+    {
         if (c->Mode == 64)
         {
-            code[n] = 0xE9;
-            BitConverter.TryWriteBytes(code[(n + 1)..], OracleLayout.Trampoline - (OracleLayout.Code + c->CodeOffset + (uint)n + 5));
-            n += 5;
+            code[0] = 0xE9;
+            BitConverter.TryWriteBytes(code[1..], OracleLayout.Trampoline - (OracleLayout.Code + c->CodeOffset + c->Length + 5));
+            return 5;
         }
-        else
-        {
-            if (c->Mode == 16)
-                code[n++] = 0x66;
-            code[n] = 0xEA;
-            BitConverter.TryWriteBytes(code[(n + 1)..], OracleLayout.Trampoline);
-            code[n + 5] = 0x33;
-            n += 7;
-        }
-        code[..Math.Min(n, 0x1000 - _lastCode)].CopyTo(page[_lastCode..]);
+        int n = 0;
+        if (c->Mode == 16)
+            code[n++] = 0x66;
+        code[n] = 0xEA;
+        BitConverter.TryWriteBytes(code[(n + 1)..], OracleLayout.Trampoline);
+        code[n + 5] = 0x33;
+        code[n + 6] = 0;
+        return n + 7;
+    }
+
+    private static int JumpToNext(OracleCase* c, Span<byte> code)
+    {
+        int length = c->Mode == 16 ? 3 : 5;
+        code[..length].Clear();
+        code[0] = 0xE9;
+        return length;
     }
 
     private void CollectChanges(Outcome* outcome)
@@ -177,7 +240,7 @@ internal sealed unsafe class GuestRunner : IDisposable
 
     public void Dispose()
     {
-        _interpreter.Dispose();
+        _interpreter?.Dispose();
         _cpu.Dispose();
     }
 }

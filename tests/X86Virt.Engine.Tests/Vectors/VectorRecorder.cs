@@ -51,7 +51,7 @@ public unsafe class VectorRecorder
         for (int i = 0; i < 16; i++)
             after.Gpr[i] = outcome->Gpr[i];
         after.Flags = (uint)(outcome->Flags & (Flags.RflagsStatus | Flags.Df));
-        after.Ignored = (uint)(Undefined(instruction) & Flags.RflagsStatus);
+        after.Ignored = DifferentialRun.FlagsOf(instruction.RflagsUndefined);
         after.SetRip(outcome->Rip);
         new ReadOnlySpan<byte>(oracle.VectorState(0) + OracleLayout.VectorOutput, XsaveImage.Size).CopyTo(after.Image);
         if (outcome->ChangeCount > OracleCase.MaxChanges)
@@ -62,20 +62,6 @@ public unsafe class VectorRecorder
     }
 
     private static bool HasErrorCode(Vector vector) => vector is Vector.GeneralProtection or Vector.StackFault or Vector.AlignmentCheck;
-
-    /// <summary>Flags that the manuals leave undefined.</summary>
-    private static uint Undefined(in Instruction instruction)
-    {
-        RflagsBits bits = instruction.RflagsUndefined;
-        uint flags = 0;
-        foreach ((RflagsBits bit, uint flag) in ((RflagsBits, uint)[])
-            [(RflagsBits.CF, 1), (RflagsBits.PF, 4), (RflagsBits.AF, 0x10), (RflagsBits.ZF, 0x40), (RflagsBits.SF, 0x80), (RflagsBits.OF, 0x800)])
-        {
-            if ((bits & bit) != 0)
-                flags |= flag;
-        }
-        return flags;
-    }
 }
 
 /// <summary>Runs only when asked to.</summary>

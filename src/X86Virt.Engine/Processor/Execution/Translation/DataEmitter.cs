@@ -86,7 +86,7 @@ internal sealed unsafe partial class Translator
         bool memory = _kinds[i] == TranslationKind.Memory;
         bool byCl = FlagLiveness.IsShiftByCl(instruction);
         RflagsBits read = instruction.RflagsRead & FlagLiveness.Status;
-        RflagsBits modified = instruction.RflagsModified & FlagLiveness.Status;
+        RflagsBits modified = FlagLiveness.Modified(instruction);
         RflagsBits after = _needed[i + 1];
         bool needsFlags = read != 0 || (modified != 0 && (after & ~FlagLiveness.Killed(instruction)) != 0);
         InstructionInfo info = _info.GetInfo(instruction, InstructionInfoOptions.NoMemoryUsage | InstructionInfoOptions.NoRegisterUsage);
@@ -168,13 +168,24 @@ internal sealed unsafe partial class Translator
                         return false;
                     used |= 1 << host;
                     _scratchOf[guest] = host;
-                    if (info.GetOpAccess(k) != OpAccess.Write || register.GetSize() < 4)
+                    if (register.GetSize() < 4 || IsRead(renamed, info, guest, k, operands))
                         _a.Load(8, host, HostAssembler.Rbx, guest * 8);
                 }
             }
             renamed.SetOpRegister(k, RegisterMap.AtWidth(host, register));
         }
         return true;
+    }
+
+    /// <summary>Whether operand <paramref name="first"/> or a later one reads a guest register; the earlier ones are renamed.</summary>
+    private static bool IsRead(in Instruction instruction, in InstructionInfo info, int guest, int first, int operands)
+    {
+        for (int k = first; k < operands; k++)
+        {
+            if (info.GetOpAccess(k) != OpAccess.Write && instruction.GetOpKind(k) == OpKind.Register && RegisterMap.GuestOf(instruction.GetOpRegister(k)) == guest)
+                return true;
+        }
+        return false;
     }
 
     private void StoreScratch(in Instruction instruction, in InstructionInfo info, bool byCl)

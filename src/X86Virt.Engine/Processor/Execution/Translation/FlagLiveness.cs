@@ -23,6 +23,10 @@ internal static class FlagLiveness
         }
     }
 
+    /// <summary>Flags that the instruction may change: OF (undefined) even of a rotation through carry that comes full circle.</summary>
+    public static RflagsBits Modified(in Instruction instruction)
+        => (instruction.Mnemonic is Mnemonic.Rcl or Mnemonic.Rcr ? instruction.RflagsModified | RflagsBits.OF : instruction.RflagsModified) & Status;
+
     /// <summary>Flags that the instruction overwrites whatever its operands are.</summary>
     public static RflagsBits Killed(in Instruction instruction)
         => IsShiftByCl(instruction) ? RflagsBits.None : instruction.RflagsModified & Status;
