@@ -16,7 +16,8 @@ namespace X86Virt.PowerShell;
 [OutputType(typeof(void))]
 public sealed class EnterVMConsole : MachineCmdlet
 {
-    private const char Leave = '\x1d';
+    // Ctrl-].
+    private const string Leave = "\x1d";
     private const int LinesShown = 24;
 
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(10);
@@ -58,11 +59,11 @@ public sealed class EnterVMConsole : MachineCmdlet
             stopped = machine.State == MachineState.Stopped;
             while (Console.KeyAvailable)
             {
-                ConsoleKeyInfo key = Console.ReadKey(intercept: true);
-                if (key.KeyChar == Leave)
+                string sequence = ConsoleKeys.Sequence(Console.ReadKey(intercept: true));
+                if (sequence == Leave)
                     return;
                 if (!stopped)
-                    machine.Send(ConsoleKeys.Sequence(key));
+                    machine.Send(sequence);
             }
             machine.Console.WaitBeyond(shown, s_look);
             string text = machine.Console.Read(shown);

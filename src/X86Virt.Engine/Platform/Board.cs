@@ -122,9 +122,8 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
     {
         if (Clock.Mode == ClockMode.Virtual)
             return Events.SkipToNext();
-        bool due = Events.NextDeadline <= Clock.Now;
         Events.RunDue();
-        return due;
+        return InterruptPending || _cpu.State->NmiPending;
     }
 
     /// <summary>Sleeps on the host until there is input or <see cref="Wake"/>, and no longer than to the next timer of a real-time guest.</summary>

@@ -33,6 +33,9 @@ internal static class ConsoleKeys
         ["F12"] = "\e[24~",
     };
 
+    /// <summary>Ctrl+2 to Ctrl+7.</summary>
+    private const string ControlDigits = "\0\e\x1c\x1d\x1e\x1f";
+
     /// <summary>Names, and those with Ctrl.</summary>
     public static IEnumerable<string> Names => s_keys.Keys.Concat(Enumerable.Range('A', 26).Select(c => $"Ctrl+{(char)c}"));
 
@@ -55,6 +58,9 @@ internal static class ConsoleKeys
         if (s_keys.TryGetValue(name, out string? sequence))
             return sequence;
         string prefix = (key.Modifiers & ConsoleModifiers.Alt) != 0 ? "\e" : "";
+        // Terminals send the control characters behind Ctrl+Z for Ctrl with a digit too, and .NET reports them so.
+        if (key.KeyChar == 0 && (key.Modifiers & ConsoleModifiers.Control) != 0 && key.Key is >= ConsoleKey.D2 and <= ConsoleKey.D7)
+            return prefix + ControlDigits[key.Key - ConsoleKey.D2];
         return key.KeyChar == 0 ? "" : prefix + key.KeyChar;
     }
 }

@@ -21,12 +21,13 @@ public sealed class Pit : Device, IPortDevice
     private readonly Frequency _frequency = new(Hertz);
     private readonly PitChannel[] _counters = [new(), new(), new()];
     private bool _speakerEnabled;
+    private long _nextChange = long.MaxValue;
 
     public Pit(GuestClock clock, EventQueue events, IrqLine irq)
     {
         _clock = clock;
         _irq = irq;
-        _timer = events.CreateTimer("PIT counter 0", Update);
+        _timer = events.CreateTimer("PIT counter 0", () => CatchUp(Ticks));
     }
 
     public override string Name => "PIT";
@@ -52,16 +53,22 @@ public sealed class Pit : Device, IPortDevice
             counter.Reset();
         _counters[Speaker].SetGate(false, Ticks);
         _speakerEnabled = false;
-        Update();
+        Update(Ticks);
     }
 
-    /// <summary>Drives IRQ 0 as OUT 0 is now, and makes an appointment for its next change.</summary>
-    private void Update()
+    /// <summary>Drives IRQ 0 as OUT 0 is at a tick, and makes an appointment for its next change.</summary>
+    private void Update(long tick)
     {
-        long now = Ticks;
-        _irq.Level = _counters[0].Output(now);
-        long next = _counters[0].NextChange(now);
-        _timer.Set(next == long.MaxValue ? next : _frequency.TimeOf(next));
+        _irq.Level = _counters[0].Output(tick);
+        _nextChange = _counters[0].NextChange(tick);
+        _timer.Set(_nextChange == long.MaxValue ? long.MaxValue : _frequency.TimeOf(_nextChange));
+    }
+
+    /// <summary>Makes the changes of OUT 0 up to now, each as at its own tick: in real time a look may come late, and must not miss a pulse.</summary>
+    private void CatchUp(long now)
+    {
+        while (_nextChange <= now)
+            Update(_nextChange);
     }
 
     public uint ReadPort(ushort port, int size) => port switch
@@ -74,6 +81,7 @@ public sealed class Pit : Device, IPortDevice
     public void WritePort(ushort port, int size, uint value)
     {
         long now = Ticks;
+        CatchUp(now);
         switch (port)
         {
             case SystemControlB:
@@ -87,7 +95,7 @@ public sealed class Pit : Device, IPortDevice
                 _counters[port - FirstCounter].Write((byte)value, now);
                 break;
         }
-        Update();
+        Update(now);
     }
 
     private void WriteControl(byte value, long now)
