@@ -8,9 +8,6 @@ internal static unsafe class ProcessorReset
     // IA32_MISC_ENABLE (Intel's processors).
     private const ulong FastStrings = 1, BranchTraceUnavailable = 1 << 11, EventSamplingUnavailable = 1 << 12, MonitorEnable = 1 << 18;
 
-    /// <summary>HWCR: the time-stamp counter runs at the frequency of P-state 0 (AMD's processors).</summary>
-    private const ulong TscFrequencySelect = 1 << 24;
-
     private const SegmentAttributes RealData = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.Writable | SegmentAttributes.Accessed;
 
     public static void Apply(Cpu cpu)
@@ -26,7 +23,7 @@ internal static unsafe class ProcessorReset
         s->Pat = DefaultPat;
         s->Mxcsr = 0x1F80;
         s->MiscEnable = FastStrings | BranchTraceUnavailable | EventSamplingUnavailable | (cpu.Model.Has(ProcessorFeature.Monitor) ? MonitorEnable : 0);
-        s->Hwcr = cpu.Model.Has(ProcessorFeature.InvariantTsc) ? TscFrequencySelect : 0;
+        AmdRegisters.Reset(cpu);
         s->Gdtr.Limit = 0xFFFF;
         s->Idtr.Limit = 0xFFFF;
         for (int i = 0; i < 6; i++)

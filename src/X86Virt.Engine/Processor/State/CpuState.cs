@@ -234,6 +234,12 @@ public unsafe struct CpuState
     [FieldOffset(0x938)] public fixed ulong MonitorContent[8];
     [FieldOffset(0x978)] public bool MonitorArmed;
 
+    internal const int CoreConfigurations = 16;
+
+    /// <summary>C001_1020 to C001_102F.</summary>
+    [FieldOffset(0x980)] internal fixed ulong CoreConfiguration[CoreConfigurations];
+    [FieldOffset(0xA00)] public ulong NorthBridgeConfiguration;
+
     /// <summary>The segment register <paramref name="segment"/>; the state must be pinned, as it always is.</summary>
     public static SegmentRegister* Seg(CpuState* s, Segment segment) => (SegmentRegister*)s->_segments + (int)segment;
 

@@ -13,10 +13,7 @@ internal static unsafe class ModelSpecificRegisters
         MiscEnable = 0x1A0, DebugControl = 0x1D9, LastBranchFrom = 0x1DB, LastInterruptTo = 0x1DE, MachineCheckBank0 = 0x400,
         TscDeadline = 0x6E0, FirstX2Apic = 0x800, LastX2Apic = 0x8FF,
         Efer = 0xC000_0080, Star = 0xC000_0081, LStar = 0xC000_0082, CStar = 0xC000_0083, SfMask = 0xC000_0084,
-        FsBase = 0xC000_0100, GsBase = 0xC000_0101, KernelGsBase = 0xC000_0102, TscAux = 0xC000_0103,
-        SystemConfiguration = 0xC001_0010, HardwareConfiguration = 0xC001_0015, TopMemory = 0xC001_001A, TopMemory2 = 0xC001_001D,
-        NorthBridgeConfiguration = 0xC001_001F, InterruptPendingMessage = 0xC001_0055, VmControl = 0xC001_0114,
-        LoadStoreConfiguration = 0xC001_1020, DecodeConfiguration = 0xC001_1029;
+        FsBase = 0xC000_0100, GsBase = 0xC000_0101, KernelGsBase = 0xC000_0102, TscAux = 0xC000_0103;
 
     private const ulong AutomaticIbrs = 1 << 21;
     private const ulong ApicExtendedMode = 1 << 10;
@@ -27,8 +24,6 @@ internal static unsafe class ModelSpecificRegisters
 
     /// <summary>BTF and the pin controls of DebugCtl. Branches are not recorded (LBR).</summary>
     private const ulong DebugControlWritable = 0x3E;
-
-    private const ulong LfenceSerializes = 2;
 
     public static bool TryRead(Cpu cpu, uint index, out ulong value)
     {
@@ -97,29 +92,8 @@ internal static unsafe class ModelSpecificRegisters
             value = *register;
             return true;
         }
-        if (!cpu.Model.IsIntel)
-        {
-            switch (index)
-            {
-                case SystemConfiguration:
-                    value = s->SysCfg;
-                    return true;
-                case HardwareConfiguration:
-                    value = s->Hwcr;
-                    return true;
-                case TopMemory:
-                    value = s->TopMemory;
-                    return true;
-                case TopMemory2:
-                    value = s->TopMemory2;
-                    return true;
-                case InterruptPendingMessage or NorthBridgeConfiguration or LoadStoreConfiguration or VmControl:
-                    return true;
-                case DecodeConfiguration:
-                    value = LfenceSerializes;
-                    return true;
-            }
-        }
+        if (!cpu.Model.IsIntel && AmdRegisters.TryRead(s, index, out value))
+            return true;
         cpu.Statistics.UnknownMsrs.Note(index);
         return false;
     }
@@ -183,26 +157,8 @@ internal static unsafe class ModelSpecificRegisters
                 s->AddressBase[(int)(index == FsBase ? Segment.Fs : Segment.Gs)] = value;
             return true;
         }
-        if (!cpu.Model.IsIntel)
-        {
-            switch (index)
-            {
-                case SystemConfiguration:
-                    s->SysCfg = value;
-                    return true;
-                case HardwareConfiguration:
-                    s->Hwcr = value;
-                    return true;
-                case TopMemory:
-                    s->TopMemory = value;
-                    return true;
-                case TopMemory2:
-                    s->TopMemory2 = value;
-                    return true;
-                case InterruptPendingMessage or NorthBridgeConfiguration or LoadStoreConfiguration or DecodeConfiguration or VmControl:
-                    return true;
-            }
-        }
+        if (!cpu.Model.IsIntel && AmdRegisters.TryWrite(s, index, value))
+            return true;
         cpu.Statistics.UnknownMsrs.Note(index);
         return false;
     }
