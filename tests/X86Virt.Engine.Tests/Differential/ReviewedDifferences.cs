@@ -5,7 +5,7 @@ namespace X86Virt.Engine.Tests.Differential;
 /// <summary>What may differ from the host by review: reviewed.txt, which says why.</summary>
 internal sealed class ReviewedDifferences
 {
-    private const Mnemonic Any = Mnemonic.INVALID;
+    private const Mnemonic Any = (Mnemonic)(-1);
     private const string FlagLetters = "C.P.A.ZS..DO";
 
     private readonly Dictionary<Mnemonic, uint> _flags = [];

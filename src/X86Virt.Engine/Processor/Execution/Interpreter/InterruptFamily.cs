@@ -54,9 +54,9 @@ internal static unsafe class InterruptFamily
     private static Op* Bound<T>(CpuState* s, Op* op) where T : unmanaged
     {
         ulong address = Operand.EffectiveAddress(s, op);
-        if (!Operand.Linear(s, op, op->Segment, address, sizeof(T), false, out ulong linear)
+        if (!Operand.Linear(s, op, op->Segment, address, sizeof(T), false, out ulong linear) || !LinearMemory.Read(s, op, linear, out T low)
             || !Operand.Linear(s, op, op->Segment, Operand.WrapAddress(op, address + (ulong)sizeof(T)), sizeof(T), false, out ulong linear2)
-            || !LinearMemory.Read(s, op, linear, out T low) || !LinearMemory.Read(s, op, linear2, out T high))
+            || !LinearMemory.Read(s, op, linear2, out T high))
             return null;
         long index = Operand.SignExtend<T>(Operand.Register<T>(s, op->Destination));
         bool within = index >= Operand.SignExtend<T>(Operand.Load<T>(&low)) && index <= Operand.SignExtend<T>(Operand.Load<T>(&high));
