@@ -69,6 +69,8 @@ public unsafe class ModelSpecificRegisterTests
     [InlineData(0x250u, 0x0606_0606_0505_0401)] // MTRRfix64K
     [InlineData(0x26Fu, 0x0606_0606_0505_0401)] // MTRRfix4K_F8000
     [InlineData(0xC001_0010u, 0x14_0000)] // SYSCFG
+    [InlineData(0xC001_001Fu, 0x4000_0000_0000)] // NB_CFG
+    [InlineData(0xC001_1028u, 0x200)] // FP_CFG
     public void ReadsAsWritten(uint index, ulong value) => OnEveryEngine(64, cpu =>
     {
         Assert.Null(Write(cpu, index, value));
@@ -170,6 +172,16 @@ public unsafe class ModelSpecificRegisterTests
         cpu.State->Rcx = index;
         RaisesGeneralProtection(cpu.Execute(Rdmsr));
     }, null, feature);
+
+    [Fact]
+    public void AsResetLeavesThem() => OnEveryEngine(64, cpu =>
+    {
+        Assert.Equal(0x0007_0406_0007_0406UL, Read(cpu, Pat));
+        Assert.Equal(0UL, Read(cpu, MtrrDefaultType));
+        // LFENCE serializes; the time-stamp counter runs at a constant rate.
+        Assert.Equal(2UL, Read(cpu, 0xC001_1029));
+        Assert.Equal(1UL << 24, Read(cpu, 0xC001_0015));
+    });
 
     [Fact]
     public void ExtendedApicModeNeedsItsFeature() => OnEveryEngine(64, cpu =>

@@ -101,6 +101,34 @@ public unsafe class PortTests
         Assert.Equal(allowed ? 1 : 0, cpu.Bus.PortAccesses.Count);
     });
 
+    /// <summary>A breakpoint of the third kind traps behind the access, with debugging extensions on.</summary>
+    [Theory, InlineData(0x62, 2, true), InlineData(0x60, 1, true), InlineData(0x64, 1, false)]
+    public void PortsCanBeWatched(byte port, int size, bool hit) => OnEveryEngine(64, cpu =>
+    {
+        CpuState* s = cpu.State;
+        s->Cr4 |= Cr4.De;
+        s->Dr[0] = 0x60;
+        // Enabled, input or output, four bytes.
+        s->Dr[7] |= 1 | 0xE_0000;
+        DebugRegisters.Changed(s);
+        ExceptionRecord? fault = cpu.Execute(64, a =>
+        {
+            if (size == 1)
+                a.@in(al, port);
+            else
+                a.@out(port, ax);
+            a.nop();
+        }, 2);
+        Assert.Equal(hit, fault != null);
+        Assert.Single(cpu.Bus.PortAccesses);
+        if (hit)
+        {
+            Assert.Equal(Vector.Debug, fault!.Value.Vector);
+            Assert.NotEqual(BareCpu.CodeAddress, fault.Value.Rip);
+            Assert.Equal(1UL, s->Dr[6] & 0xF);
+        }
+    });
+
     [Fact]
     public void A16BitTaskHasNoBitmap() => OnEveryEngine(32, cpu =>
     {
