@@ -233,6 +233,25 @@ public unsafe class ControlRegisterTests
         });
     }
 
+    /// <summary>AMD's processors reach CR8 outside 64-bit mode by a LOCK prefix on MOV CR0.</summary>
+    [Theory, InlineData("X86Virt", true), InlineData("Haswell", false), InlineData("Opteron", false)]
+    public void Cr8HasASecondEncoding(string model, bool known) => OnEveryEngine(32, cpu =>
+    {
+        cpu.Bus.TaskPriority = 5;
+        ExceptionRecord? fault = cpu.Execute([0xF0, 0x0F, 0x20, 0xC3]);
+        if (!known)
+        {
+            RaisesInvalidOpcode(fault);
+            return;
+        }
+        Assert.Null(fault);
+        Assert.Equal(5UL, cpu.State->Rbx);
+        cpu.State->Rbx = 7;
+        Assert.Null(cpu.Execute([0xF0, 0x0F, 0x22, 0xC3]));
+        Assert.Equal(7UL, cpu.Bus.TaskPriority);
+        Assert.True(cpu.State->ProtectedMode);
+    }, model);
+
     /// <summary>MOV from CR1, CR5, CR6, CR7, and to them; no such register is #UD at any privilege level.</summary>
     [Theory]
     [InlineData(0x20), InlineData(0x22)]

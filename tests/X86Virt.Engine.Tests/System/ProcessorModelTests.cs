@@ -67,7 +67,7 @@ public unsafe class ProcessorModelTests
         ProcessorFeature.Pcid, ProcessorFeature.X2Apic, ProcessorFeature.TscDeadline, ProcessorFeature.TscAdjust, ProcessorFeature.Smep,
         ProcessorFeature.Erms, ProcessorFeature.Umip, ProcessorFeature.Nx, ProcessorFeature.Ffxsr, ProcessorFeature.Page1Gb,
         ProcessorFeature.InvariantTsc, ProcessorFeature.LfenceSerializing, ProcessorFeature.AutomaticIbrs, ProcessorFeature.SrsoNo,
-        ProcessorFeature.SsbNo, ProcessorFeature.BtcNo, ProcessorFeature.La57,
+        ProcessorFeature.SsbNo, ProcessorFeature.BtcNo, ProcessorFeature.La57, ProcessorFeature.AltMovCr8,
         // Tested apart: without them the processor is in another mode, or executes something else.
         ProcessorFeature.LongMode, ProcessorFeature.Sep, ProcessorFeature.Lzcnt, ProcessorFeature.MmxExt, ProcessorFeature.Prefetchw,
     ];

@@ -84,6 +84,20 @@ public unsafe class SystemCallTests
     });
 
     [Fact]
+    public void SyscallInCompatibilityModeGoesToCstar() => OnEveryEngine(64, cpu =>
+    {
+        Prepare(cpu);
+        CpuState* s = cpu.State;
+        s->CStar = Target + 0x100;
+        SegmentRegister* cs = CpuState.Seg(s, Segment.Cs);
+        cs->Attributes = (cs->Attributes & ~SegmentAttributes.Long) | SegmentAttributes.Big;
+        cpu.EnterUser();
+        Assert.Null(cpu.Execute(32, a => a.syscall()));
+        Assert.Equal((Target + 0x100, BareCpu.CodeAddress + 2), (s->Rip, s->Rcx));
+        Assert.Equal((0x10, 0, true, false), Code(s));
+    });
+
+    [Fact]
     public void SysretTo64BitMode() => OnEveryEngine(64, cpu =>
     {
         Prepare(cpu);
@@ -174,6 +188,25 @@ public unsafe class SystemCallTests
         Assert.Equal((0x23, 3, false, true), Code(s));
         Assert.Equal((0x2B, 3), (CpuState.Seg(s, Segment.Ss)->Selector, s->Cpl));
     });
+
+    [Theory, InlineData(true), InlineData(false)]
+    public void SysexitIn64BitMode(bool canonical) => OnEveryEngine(64, cpu =>
+    {
+        Prepare(cpu);
+        CpuState* s = cpu.State;
+        s->Rdx = 0x7FFF_0000_1000;
+        s->Rcx = canonical ? 0x7FFF_0000_8000UL : 0x8000_0000_0000;
+        ExceptionRecord? fault = cpu.Execute(64, a => a.sysexitq());
+        if (!canonical)
+        {
+            RaisesGeneralProtection(fault);
+            return;
+        }
+        Assert.Null(fault);
+        Assert.Equal((s->Rdx, s->Rcx), (s->Rip, s->Rsp));
+        Assert.Equal((0x33, 3, true, false), Code(s));
+        Assert.Equal(0x3B, CpuState.Seg(s, Segment.Ss)->Selector);
+    }, "Core2", "Page1Gb");
 
     [Theory, InlineData("Core2"), InlineData("X86Virt")]
     public void SysenterInLongModeIsIntels(string model) => OnEveryEngine(64, cpu =>

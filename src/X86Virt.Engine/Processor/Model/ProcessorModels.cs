@@ -30,7 +30,7 @@ public static class ProcessorModels
         new("Core2", "Core 2", true, 0x0001_0676, Core2Features),
         new("Haswell", "Core (Haswell)", true, 0x0003_06C3, Extend(Version3Features, TscAdjust, Erms, Pcid, Invpcid, X2Apic, TscDeadline)),
         new("Epyc", "EPYC (Rome)", false, 0x0083_0F10, Extend(Version3Features,
-            Sse4a, Prefetchw, Ffxsr, Xsavec, Adx, Rdseed, Rdpid, Smap, Umip, Clflushopt, Clwb, Sha)),
+            AltMovCr8, Sse4a, Prefetchw, Ffxsr, Xsavec, Adx, Rdseed, Rdpid, Smap, Umip, Clflushopt, Clwb, Sha)),
     ];
 
     /// <summary>What the processor has on this host: all of it, but for the instruction sets that the host's own processor would have to execute.</summary>

@@ -46,8 +46,14 @@ internal static unsafe class ControlRegisterFamily
         };
     }
 
+    /// <summary>The prefix that makes CR0 CR8 needs its feature (where it is decoded at all).</summary>
+    private static bool IsMissing(CpuState* s, Op* op)
+        => (op->Flags & OpFlags.Lock) != 0 && !Cpu.Of(s).Model.Has(ProcessorFeature.AltMovCr8);
+
     private static Op* ReadControl<T>(CpuState* s, Op* op) where T : unmanaged
     {
+        if (IsMissing(s, op))
+            return Fault.InvalidOpcode(s, op);
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
         Cpu cpu = Cpu.Of(s);
@@ -66,6 +72,8 @@ internal static unsafe class ControlRegisterFamily
 
     private static Op* WriteControl<T>(CpuState* s, Op* op) where T : unmanaged
     {
+        if (IsMissing(s, op))
+            return Fault.InvalidOpcode(s, op);
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
         Cpu.Of(s).Statistics.ControlRegisterWrites++;
