@@ -46,13 +46,12 @@ internal static unsafe class ControlRegisterFamily
         };
     }
 
-    /// <summary>The prefix that makes CR0 CR8 needs its feature (where it is decoded at all).</summary>
-    private static bool IsMissing(CpuState* s, Op* op)
-        => (op->Flags & OpFlags.Lock) != 0 && !Cpu.Of(s).Model.Has(ProcessorFeature.AltMovCr8);
+    /// <summary>Outside 64-bit mode CR8 has been named by a prefix on CR0, which needs its feature.</summary>
+    private static bool IsMissing(CpuState* s, byte number) => number == 8 && !s->Code64 && !Cpu.Of(s).Model.Has(ProcessorFeature.AltMovCr8);
 
     private static Op* ReadControl<T>(CpuState* s, Op* op) where T : unmanaged
     {
-        if (IsMissing(s, op))
+        if (IsMissing(s, op->Source))
             return Fault.InvalidOpcode(s, op);
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
@@ -72,7 +71,7 @@ internal static unsafe class ControlRegisterFamily
 
     private static Op* WriteControl<T>(CpuState* s, Op* op) where T : unmanaged
     {
-        if (IsMissing(s, op))
+        if (IsMissing(s, op->Destination))
             return Fault.InvalidOpcode(s, op);
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
