@@ -12,6 +12,8 @@ public sealed class PicTests : IDisposable
 
     private void Pulse(int irq)
     {
+        // The timer's output is high from power-on.
+        _b.Board.Pic.SetInput(irq, false);
         _b.Board.Pic.SetInput(irq, true);
         _b.Board.Pic.SetInput(irq, false);
     }
