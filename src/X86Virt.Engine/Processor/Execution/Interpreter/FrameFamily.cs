@@ -62,6 +62,8 @@ internal static unsafe class FrameFamily
         if (!Probe<T>(s, op, final))
             return null;
 
+        // On a 16-bit stack the rest of ESP goes into EBP, too.
+        ulong framePointer = (s->Rsp & ~mask) | frame;
         Write<T>(s, op, frame, Operand.Register<T>(s, Rbp));
         for (int i = 1; i < level; i++)
         {
@@ -70,8 +72,8 @@ internal static unsafe class FrameFamily
             Write<T>(s, op, (frame - (ulong)(i * sizeof(T))) & mask, link);
         }
         if (level > 0)
-            Write<T>(s, op, (frame - (ulong)(level * sizeof(T))) & mask, frame);
-        Operand.SetRegister<T>(s, Rbp, frame);
+            Write<T>(s, op, (frame - (ulong)(level * sizeof(T))) & mask, framePointer);
+        Operand.SetRegister<T>(s, Rbp, framePointer);
         Stack.SetPointer(s, final);
         return op + 1;
     }
