@@ -102,7 +102,7 @@ internal sealed unsafe class DifferentialRun : IDisposable
         if (ours.Fault != OracleLayout.NoFault)
             return true;
         ulong distance = ours.Rip - (c->Mode == 16 ? 0 : OracleLayout.Code) - c->CodeOffset;
-        return IsUnmappedOnHost(ours.Rip) && (distance == c->Length || distance >= 32);
+        return IsUnmappedOnHost(ours.Rip) && ours.Rip >> 12 != OracleLayout.Trampoline >> 12 && (distance == c->Length || distance >= 32);
     }
 
     private static bool IsUnmappedOnHost(ulong address)

@@ -80,7 +80,7 @@ internal sealed unsafe class InstructionGenerator
         // Of what is invalid only LOCK where there can be none: other encodings may be extensions that the host has.
         // How much of them is fetched before that is noticed differs.
         if (instruction.Code == Code.INVALID)
-            return _locked && (instruction.IP & 0xFFF) + MaximumLength < 0x1000;
+            return _locked && (instruction.IP & 0xFFF) + MaximumLength < 0x1000 && IsAllowedWithoutLock(instruction.IP);
         ref byte verdict = ref _verdicts[(int)instruction.Code];
         if (verdict == 0)
             verdict = (byte)(_allowed(instruction) ? 2 : 1);
@@ -93,6 +93,15 @@ internal sealed unsafe class InstructionGenerator
         if (instruction.Mnemonic is Mnemonic.Loope or Mnemonic.Loopne && (instruction.HasRepPrefix || instruction.HasRepnePrefix))
             return false;
         return true;
+    }
+
+    private bool IsAllowedWithoutLock(ulong ip)
+    {
+        int prefix = Array.IndexOf(_bytes, (byte)0xF0);
+        _reader.Set([.. _bytes.AsSpan(0, prefix), .. _bytes.AsSpan(prefix + 1)]);
+        _decoder.IP = ip;
+        _decoder.Decode(out Instruction instruction);
+        return instruction.Code != Code.INVALID && _allowed(instruction);
     }
 
     private void Compose()
