@@ -73,6 +73,7 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         Keyboard = Add(new KeyboardController(Interrupts.CreateLine(1), Interrupts.CreateLine(12), control));
         Serial = [AddSerial("COM1", 0x3F8, 4), AddSerial("COM2", 0x2F8, 3), AddSerial("COM3", 0x3E8, 4), AddSerial("COM4", 0x2E8, 3)];
         Serial[0].Output += bytes => ConsoleOutput?.Invoke(bytes);
+        Add(new PowerManagement(Clock, Events, Interrupts.CreateLine(PowerManagement.Sci), RequestPowerOff));
         Add(new PostPort());
         DebugConsole = Add(new DebugConsole());
         Add(new DebugExit(Exit));
@@ -105,6 +106,7 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         (_exitCode, _powerOff, _reset) = (null, false, false);
         foreach (Device device in _devices)
             device.Reset();
+        AcpiTables.Write(Memory);
     }
 
     // Time

@@ -4,7 +4,7 @@ namespace X86Virt.Engine.Platform;
 
 /// <summary>
 /// The A20 gate and the reset line of the processor, with what drives them here: system control port A (0x92) and the chipset's reset
-/// control register (0xCF9, inside the ports of PCI configuration). The keyboard controller drives them too.
+/// control register (0xCF9). The keyboard controller drives them too.
 /// </summary>
 public sealed class SystemControl(PhysicalMemory memory, Action resetRequested) : Device, IPortDevice
 {
@@ -18,7 +18,7 @@ public sealed class SystemControl(PhysicalMemory memory, Action resetRequested) 
     private byte _resetControl;
 
     public override string Name => "System control";
-    public override IReadOnlyList<PortRange> Ports { get; } = [new(PortA, 1)];
+    public override IReadOnlyList<PortRange> Ports { get; } = [new(PortA, 1), new(ResetControl, 1)];
     public override IReadOnlyList<DeviceRegister> Registers => [new("PortA", ReadPort(PortA, 1)), new("ResetControl", _resetControl)];
 
     /// <summary>Whether address line 20 is connected. Whoever writes last decides.</summary>
