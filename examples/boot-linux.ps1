@@ -28,7 +28,7 @@ param(
     # The kernel's command line. Default: console on the first serial line, and the action.
     [string] $CommandLine,
     [uint64] $Memory = 256MB,
-    [ValidateSet('Interpreter', 'DecodedCache')]
+    [ValidateSet('Interpreter', 'DecodedCache', 'BinaryTranslation')]
     [string] $Engine = 'DecodedCache',
     # What the initial RAM disk made here does when it is up. Default: a shell at a terminal, else power off.
     [ValidateSet('shell', 'poweroff', 'reboot', 'halt', 'script')]
