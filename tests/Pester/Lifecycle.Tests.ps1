@@ -139,9 +139,9 @@ Describe 'The life of a machine' {
     }
 
     It 'wakes an idle guest for every timer with -Clock <_>' -ForEach 'Virtual', 'RealTime' {
-        # Sets up the interrupt controller, then 2000 times: the PIT to 15 ticks from now in mode 4; sti; hlt. Ends with exit code 11.
-        $vm = New-TestMachine test-timers -Settings @{ Clock = $_ } -Code ('c7 06 20 00 34 7c b0 11 e6 20 b0 08 e6 21 b0 04 e6 21 b0 01 e6 21 b0 fe e6 21 b9 d0 07 ' +
-            'b0 38 e6 43 b0 0f e6 40 b0 00 e6 40 fb f4 49 75 ef b0 05 e6 f4 eb fe 50 b0 20 e6 20 58 cf')
+        # Sets up the interrupt controller, then 2000 times: cli; the PIT to 15 ticks from now in mode 4; sti; hlt. Ends with exit code 11.
+        $vm = New-TestMachine test-timers -Settings @{ Clock = $_ } -Code ('c7 06 20 00 35 7c b0 11 e6 20 b0 08 e6 21 b0 04 e6 21 b0 01 e6 21 b0 fe e6 21 b9 d0 07 ' +
+            'fa b0 38 e6 43 b0 0f e6 40 b0 00 e6 40 fb f4 49 75 ee b0 05 e6 f4 eb fe 50 b0 20 e6 20 58 cf')
         Start-VM $vm -Wait -Timeout 60
         $vm.ExitCode | Should -Be 11
         (Measure-VmExit $vm -Kind Interrupt).Count | Should -Be 2000
