@@ -44,6 +44,11 @@ param(
 $ErrorActionPreference = 'Stop'
 $root = [IO.Path]::GetDirectoryName($PSScriptRoot)
 if (-not (Get-Command New-VirtualMachine -ErrorAction Ignore)) {
+    if (-not [IO.File]::Exists([IO.Path]::Combine($root, 'module', 'bin', 'X86Virt.PowerShell.dll'))) {
+        Write-Progress -Activity 'Building X86Virt' -Status 'once'
+        $null = & ([IO.Path]::Combine($root, 'build.ps1')) Build
+        Write-Progress -Activity 'Building X86Virt' -Completed
+    }
     Import-Module ([IO.Path]::Combine($root, 'module', 'X86Virt.psd1'))
 }
 
