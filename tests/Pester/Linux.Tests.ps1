@@ -40,7 +40,7 @@ Describe "Debian's <Kernel>" -ForEach $kernels -Tag Linux {
     It 'boots to a shell, which answers, and powers off when it is left' -Skip:$Missing {
         $vm = New-LinuxMachine test-shell $Kernel $Disk 'x86virt.action=shell'
         Start-VM $vm
-        Wait-VM $vm -ConsoleText 'X86VIRT-GUEST-READY[^#]*# $' -Timeout 600 -ErrorAction Stop
+        Wait-VM $vm -ConsoleText 'X86VIRT-GUEST-READY[^#]*# ' -Timeout 600 -ErrorAction Stop
         Send-VMConsole $vm -Text 'echo $((6 * 7))-answers'
         Wait-VM $vm -ConsoleText '(?m)^42-answers' -Timeout 600 -ErrorAction Stop
         Send-VMConsole $vm -Text 'exit'
