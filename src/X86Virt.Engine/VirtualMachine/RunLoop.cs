@@ -11,6 +11,9 @@ public sealed unsafe partial class VirtualMachine
     /// <summary>The same while there are breakpoints.</summary>
     private const int WatchedSlice = 10_000;
 
+    /// <summary>Of many steps, the last so many are made one by one.</summary>
+    private const int SingleSteps = 16;
+
     private readonly HashSet<ulong> _breakpoints = [];
 
     /// <summary>Where a machine goes on that was suspended: a breakpoint there has had its effect.</summary>
@@ -49,7 +52,7 @@ public sealed unsafe partial class VirtualMachine
                     if (_breakpoints.Count > 0)
                         RunWatched();
                     else
-                        RunSlice();
+                        RunSlice(long.MaxValue);
                 }
                 // Whoever wants the guest to hold still gets the gate before the next slice.
                 while (Volatile.Read(ref _waiters) > 0)
@@ -70,15 +73,16 @@ public sealed unsafe partial class VirtualMachine
         }
     }
 
-    private void RunSlice()
+    /// <summary>Runs up to the next timer, or to a retired-instruction count if that comes first.</summary>
+    private void RunSlice(long limit)
     {
         CpuState* s = _cpu.State;
         _cpu.WithdrawAttention(Attention.Stop);
         // Whoever asked for a stop just before that has not been seen by the engine.
-        if (_holdRequested || Volatile.Read(ref _waiters) > 0)
+        if (State == MachineState.Running && (_holdRequested || Volatile.Read(ref _waiters) > 0))
             return;
         _board.RunDueEvents();
-        _cpu.SetDeadline(Math.Min(_board.NextEventAt, s->Retired + Slice));
+        _cpu.SetDeadline(Math.Min(Math.Min(_board.NextEventAt, s->Retired + Slice), limit));
         _engine.Run();
         SeeToRequests();
     }
@@ -105,13 +109,24 @@ public sealed unsafe partial class VirtualMachine
     /// <summary>Steps, and leaves RIP at what is executed next: a handler, if there is an event to handle.</summary>
     private void StepGuest(long count)
     {
-        DeliverEvents();
-        for (long i = 0; i < count && State == MachineState.Suspended; i++)
+        long end = _cpu.State->Retired + count;
+        while (State == MachineState.Suspended && _cpu.State->Retired < end - SingleSteps)
         {
-            if (_cpu.State->Halted && !_board.SkipIdle())
+            RunSlice(end - SingleSteps);
+            if (State == MachineState.Suspended && _cpu.State->Halted && !WakeOrSkip())
                 return;
+        }
+        DeliverEvents();
+        while (State == MachineState.Suspended && _cpu.State->Retired < end)
+        {
+            if (_cpu.State->Halted && !WakeOrSkip())
+                return;
+            long retired = _cpu.State->Retired;
             ExecuteOne();
             DeliverEvents();
+            // An instruction that faulted was a step, too.
+            if (_cpu.State->Retired == retired && !_cpu.State->Halted)
+                end--;
         }
     }
 
@@ -187,17 +202,18 @@ public sealed unsafe partial class VirtualMachine
     {
         bool skipped;
         lock (_gate)
-        {
-            // An interrupt may have come in since.
-            if (_board.InterruptPending || _cpu.State->NmiPending)
-            {
-                _cpu.RequestAttention(Attention.Interrupt);
-                return;
-            }
-            skipped = _board.SkipIdle();
-        }
+            skipped = WakeOrSkip();
         if (!skipped && !_holdRequested)
             _board.WaitForActivity();
+    }
+
+    /// <summary>For a halted processor: has a waiting interrupt accepted, or lets time pass to the next timer; false if only the outside can wake it.</summary>
+    private bool WakeOrSkip()
+    {
+        if (!_board.InterruptPending && !_cpu.State->NmiPending)
+            return _board.SkipIdle();
+        _cpu.RequestAttention(Attention.Interrupt);
+        return true;
     }
 
     private void Pause(string message)
