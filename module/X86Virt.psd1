@@ -14,6 +14,7 @@
     VariablesToExport    = @()
     AliasesToExport      = @()
     CmdletsToExport      = @(
+        'Compare-VMEngine'
         'Enter-VMConsole'
         'Get-VirtualMachine'
         'Get-VMBreakpoint'

@@ -41,3 +41,21 @@ Describe 'The engine <_>' -ForEach $engines {
         @($machines.InstructionsRetired | ForEach-Object { $_ })[0] | Should -Be $machines[3].InstructionsRetired
     }
 }
+
+Describe 'Lockstep' {
+    BeforeAll {
+        $guest = [X86Virt.Guests.BuiltInGuest]::IsPrime(9973)
+        $flat = Save-TestFile 'lockstep.bin' $guest.Image
+    }
+
+    It 'finds no difference between <_> and Interpreter' -ForEach @([Enum]::GetNames([X86Virt.Engine.EngineKind])) {
+        $result = Compare-VMEngine -FlatBinary $flat -LoadAddress $guest.LoadAddress -BootMode Long -Memory 16MB -Engine $_ -Reference Interpreter -Stride 100
+        $result.Agreed | Should -BeTrue
+        $result.Instructions | Should -BeGreaterThan 100
+        $result.StopReason | Should -Match 'exit code'
+    }
+
+    It 'refuses a clock that makes every run another one' {
+        { Compare-VMEngine -FlatBinary $flat -Memory 16MB -Clock RealTime -ErrorAction Stop } | Should -Throw -ErrorId 'ClockNotDeterministic,X86Virt.PowerShell.CompareVMEngine'
+    }
+}

@@ -2,39 +2,55 @@ using X86Virt.Engine.Processor;
 
 namespace X86Virt.Engine;
 
-/// <summary>Where two engines parted.</summary>
+/// <summary>A register or memory location that two machines do not agree about, values in hexadecimal.</summary>
+public sealed record ValueDifference(string Name, string First, string Second);
+
+/// <summary>Where two machines parted.</summary>
 /// <param name="Retired">Instructions after which both still agreed; the next one makes the difference.</param>
 /// <param name="Instruction">Linear address of that instruction.</param>
-/// <param name="Differences">What differs behind it: name, then the value on each engine.</param>
-public sealed record LockstepDifference(long Retired, ulong Instruction, IReadOnlyList<(string Name, string First, string Second)> Differences);
+/// <param name="Text">That instruction, disassembled.</param>
+/// <param name="Differences">What differs behind it: name, then the value on each.</param>
+/// <param name="First">All registers of the first machine behind it.</param>
+/// <param name="Second">All registers of the second machine behind it.</param>
+public sealed record LockstepDifference(
+    long Retired,
+    ulong Instruction,
+    string Text,
+    IReadOnlyList<ValueDifference> Differences,
+    IReadOnlyList<RegisterValue> First,
+    IReadOnlyList<RegisterValue> Second);
 
 /// <summary>
-/// Runs the same machine on two engines, compares registers and memory at intervals, and finds the first instruction that the engines
+/// Runs two machines side by side, the same one on two engines usually, compares registers and memory at intervals, and finds the first instruction that they
 /// execute differently: by running both again up to the last agreement and looking closer.
 /// </summary>
-public sealed class Lockstep(MachineConfiguration configuration, EngineKind first, EngineKind second)
+public sealed class Lockstep(MachineConfiguration first, MachineConfiguration second)
 {
     private const int Narrowing = 32;
 
-    /// <summary>Instructions executed by each engine so far, including repetitions.</summary>
+    /// <summary>Instructions executed by each machine so far, including repetitions.</summary>
     public long Executed { get; private set; }
 
-    /// <summary>What the first engine's guest wrote to its console.</summary>
+    /// <summary>Instructions that the guest had retired at the end.</summary>
+    public long Retired { get; private set; }
+
+    /// <summary>What the first machine's guest wrote to its console.</summary>
     public string Console { get; private set; } = "";
 
     /// <summary>Why the guest ended, if it did.</summary>
     public StopReason StopReason { get; private set; } = StopReason.None;
 
-    /// <summary>Runs until the guest stops, the count is reached or the engines differ; null if they do not.</summary>
+    /// <summary>Runs until the guest stops, the count is reached or the machines differ; null if they do not.</summary>
     /// <param name="instructions">At most so many.</param>
     /// <param name="stride">Instructions between two comparisons.</param>
-    public LockstepDifference? Run(long instructions, long stride = 1_000_000)
+    /// <param name="cancellation">Ends it with an exception between two comparisons.</param>
+    public LockstepDifference? Run(long instructions, long stride = 1_000_000, CancellationToken cancellation = default)
     {
         long agreed = 0;
         LockstepDifference? found = null;
         while (true)
         {
-            LockstepDifference? difference = RunOnce(agreed, instructions, stride);
+            LockstepDifference? difference = RunOnce(agreed, instructions, stride, cancellation);
             // A difference that goes away when looked at more closely is still one.
             if (difference == null || stride == 1)
                 return difference ?? found;
@@ -45,30 +61,35 @@ public sealed class Lockstep(MachineConfiguration configuration, EngineKind firs
         }
     }
 
-    private LockstepDifference? RunOnce(long start, long end, long stride)
+    private LockstepDifference? RunOnce(long start, long end, long stride, CancellationToken cancellation)
     {
-        using var a = new VirtualMachine(configuration with { Engine = first });
-        using var b = new VirtualMachine(configuration with { Engine = second });
+        using var a = new VirtualMachine(first);
+        using var b = new VirtualMachine(second);
         a.Step(start);
         b.Step(start);
         while (true)
         {
             long at = a.InstructionsRetired;
             ulong instruction = a.Inspect(MachineComparison.LinearRip);
+            cancellation.ThrowIfCancellationRequested();
             if (a.State == MachineState.Stopped || at >= end)
             {
+                Retired = at;
                 Console = a.Console.ToString();
                 StopReason = a.StopReason;
                 return null;
             }
+            string text = stride == 1 && a.Disassemble(null, 1) is [var next] ? next.Text : "";
             a.Step(stride);
             b.Step(stride);
             Executed += stride;
-            IReadOnlyList<(string, string, string)> differences = a.Inspect(x => b.Inspect(y => MachineComparison.Compare(x, y)));
+            IReadOnlyList<ValueDifference> differences = a.Inspect(x => b.Inspect(y => MachineComparison.Compare(x, y)));
             if (differences.Count > 0)
-                return new LockstepDifference(at, instruction, differences);
+                return new LockstepDifference(at, instruction, text, differences, Registers(a), Registers(b));
             if (a.InstructionsRetired == at && a.State != MachineState.Stopped)
                 return null;
         }
     }
+
+    private static IReadOnlyList<RegisterValue> Registers(VirtualMachine machine) => machine.ReadRegisters((_, _, isPart) => !isPart);
 }

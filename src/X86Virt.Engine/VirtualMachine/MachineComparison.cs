@@ -19,14 +19,14 @@ internal static unsafe class MachineComparison
     }
 
     /// <summary>Name and both values of what differs; empty if nothing does.</summary>
-    public static IReadOnlyList<(string Name, string First, string Second)> Compare(Cpu first, Cpu second)
+    public static IReadOnlyList<ValueDifference> Compare(Cpu first, Cpu second)
     {
-        var differences = new List<(string, string, string)>();
+        var differences = new List<ValueDifference>();
         CpuState* a = first.State, b = second.State;
         void Check(string name, ulong x, ulong y)
         {
             if (x != y)
-                differences.Add((name, $"{x:x}", $"{y:x}"));
+                differences.Add(new ValueDifference(name, $"{x:x}", $"{y:x}"));
         }
 
         Check("retired", (ulong)a->Retired, (ulong)b->Retired);
@@ -58,7 +58,7 @@ internal static unsafe class MachineComparison
         return differences;
     }
 
-    private static void CompareMemory(PhysicalMemory first, PhysicalMemory second, List<(string, string, string)> differences)
+    private static void CompareMemory(PhysicalMemory first, PhysicalMemory second, List<ValueDifference> differences)
     {
         int found = 0;
         for (ulong page = 0; page < first.RamSize && found < MostMemoryDifferences; page += 0x1000)
@@ -70,7 +70,7 @@ internal static unsafe class MachineComparison
                 ulong x = *(ulong*)(first.Block + offset), y = *(ulong*)(second.Block + offset);
                 if (x == y)
                     continue;
-                differences.Add(($"memory[{offset:x}]", $"{x:x}", $"{y:x}"));
+                differences.Add(new ValueDifference($"memory[{offset:x}]", $"{x:x}", $"{y:x}"));
                 found++;
             }
         }
