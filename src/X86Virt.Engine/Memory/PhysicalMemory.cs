@@ -117,6 +117,17 @@ public sealed unsafe class PhysicalMemory : IDisposable
 
     public void MapDevice(ulong address, ulong length, IMmioDevice device) => Map(address, length, null, RegionKind.Device, device);
 
+    /// <summary>Whether nothing answers anywhere in a range.</summary>
+    public bool IsUnmapped(ulong address, ulong length)
+    {
+        foreach (Region r in _regions)
+        {
+            if (r.End > address && r.Start < address + length)
+                return false;
+        }
+        return true;
+    }
+
     public void Unmap(ulong address, ulong length) => Map(address, length, null, RegionKind.Unmapped, null);
 
     private void Map(ulong address, ulong length, byte* host, RegionKind kind, IMmioDevice? device)
@@ -139,8 +150,23 @@ public sealed unsafe class PhysicalMemory : IDisposable
         }
         if (kind != RegionKind.Unmapped)
             regions.Add(new Region { Start = address, End = end, Host = host, Kind = kind, Device = device });
-        _regions = [.. regions.OrderBy(r => r.Start)];
+        regions.Sort((a, b) => a.Start.CompareTo(b.Start));
+        JoinNeighbours(regions);
+        _regions = [.. regions];
         MapChanged?.Invoke();
+    }
+
+    /// <summary>Makes one of regions that continue each other, so that there are few to search.</summary>
+    private static void JoinNeighbours(List<Region> regions)
+    {
+        for (int i = regions.Count - 1; i > 0; i--)
+        {
+            Region before = regions[i - 1], after = regions[i];
+            if (before.End != after.Start || before.Kind != after.Kind || before.Host == null || before.Host + (before.End - before.Start) != after.Host)
+                continue;
+            regions[i - 1] = before with { End = after.End };
+            regions.RemoveAt(i);
+        }
     }
 
     private ref readonly Region Find(ulong address)

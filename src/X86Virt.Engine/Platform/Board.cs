@@ -15,6 +15,9 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
     private readonly List<Device> _devices = [];
     private readonly AutoResetEvent _activity = new(false);
     private Cpu _cpu = null!;
+    private HostBridge _hostBridge = null!;
+    private IsaBridge _isaBridge = null!;
+    private PowerManagement _power = null!;
     private int? _exitCode;
     private bool _powerOff, _reset;
 
@@ -23,11 +26,17 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         Memory = memory;
         _options = options;
         Map = new BoardMemory(memory);
+        if (!options.Firmware.IsEmpty)
+            Firmware = new FirmwareRom(memory, options.Firmware.Span);
     }
 
     public PhysicalMemory Memory { get; }
     public BoardMemory Map { get; }
     public PortBus Ports { get; } = new();
+
+    /// <summary>The firmware in ROM; null where kernels are started directly, in the state in which firmware would leave the board.</summary>
+    public FirmwareRom? Firmware { get; }
+    public PciBus Pci { get; private set; } = null!;
     public GuestClock Clock { get; private set; } = null!;
     public EventQueue Events { get; private set; } = null!;
     public InterruptRouter Interrupts { get; private set; } = null!;
@@ -70,22 +79,26 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         Pit = Add(new Pit(Clock, Events, Interrupts.CreateLine(InterruptRouter.TimerIrq)));
         Rtc = Add(new Rtc(Clock, Events, Interrupts.CreateLine(Rtc.Irq), _options.StartTime));
         SystemControl control = Add(new SystemControl(Memory, RequestReset));
+        Pci = Add(new PciBus(Ports, Memory, control));
+        _hostBridge = Add(new HostBridge(Memory, Firmware));
+        _isaBridge = Add(new IsaBridge(Pci, Interrupts));
+        _power = Add(new PowerManagement(Clock, Events, Interrupts.CreateLine(PowerManagement.Sci), RequestPowerOff));
         Keyboard = Add(new KeyboardController(Interrupts.CreateLine(1), Interrupts.CreateLine(12), control));
         Serial = [AddSerial("COM1", 0x3F8, 4), AddSerial("COM2", 0x2F8, 3), AddSerial("COM3", 0x3E8, 4), AddSerial("COM4", 0x2E8, 3)];
         Serial[0].Output += bytes => ConsoleOutput?.Invoke(bytes);
-        Add(new PowerManagement(Clock, Events, Interrupts.CreateLine(PowerManagement.Sci), RequestPowerOff));
         Add(new PostPort());
         DebugConsole = Add(new DebugConsole());
         Add(new DebugExit(Exit));
-        Memory.MapRam(BoardMemory.ShadowStart, BoardMemory.ShadowLength, BoardMemory.ShadowStart);
         Reset();
     }
 
     private Uart16550 AddSerial(string name, ushort port, int irq) => Add(new Uart16550(name, port, Clock, Events, Interrupts.CreateLine(irq)));
 
-    /// <summary>Puts a device on the board: it answers at its ports and addresses from now on.</summary>
+    /// <summary>Puts a device on the board: it answers at its ports and addresses, or at its place on the PCI bus, from now on.</summary>
     public T Add<T>(T device) where T : Device
     {
+        if (device is PciFunction function)
+            Pci.Attach(function);
         if (device is IPortDevice ports)
         {
             foreach (PortRange range in device.Ports)
@@ -106,6 +119,16 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         (_exitCode, _powerOff, _reset) = (null, false, false);
         foreach (Device device in _devices)
             device.Reset();
+        if (Firmware == null)
+            DoAsFirmware();
+    }
+
+    /// <summary>What firmware does before it starts an operating system.</summary>
+    private void DoAsFirmware()
+    {
+        _hostBridge.EnableShadow();
+        PciSetup.Configure(Pci, _isaBridge, Pic);
+        _power.EnableBlock();
         AcpiTables.Write(Memory);
     }
 

@@ -10,7 +10,9 @@ namespace X86Virt.Engine.Platform;
 public sealed class BoardMemory
 {
     public const ulong VideoStart = 0xA_0000, VideoLength = 0x2_0000;
-    public const ulong ShadowStart = 0xC_0000, ShadowLength = 0x4_0000;
+
+    /// <summary>RAM that the host bridge can hide behind firmware, up to 1 MiB.</summary>
+    public const ulong ShadowStart = 0xC_0000;
 
     /// <summary>Firmware tables of a direct boot: ACPI, MP.</summary>
     public const ulong TablesStart = 0xE_0000, TablesLength = 0x2_0000;
@@ -46,9 +48,6 @@ public sealed class BoardMemory
 
     /// <summary>What firmware would report (INT 15h E820h), in ascending order.</summary>
     public IReadOnlyList<E820Entry> E820Map { get; }
-
-    /// <summary>RAM exists behind an address of the shadow area (0xC0000-0xFFFFF).</summary>
-    public bool HasShadow(ulong address) => address < LowSize;
 
     private List<E820Entry> BuildMap()
     {

@@ -11,4 +11,7 @@ public sealed record BoardOptions
 
     /// <summary>What the real-time clock shows at power-on; the same for every machine unless told, so that runs can be repeated.</summary>
     public DateTime StartTime { get; init; } = new(2026, 1, 1, 0, 0, 0, DateTimeKind.Utc);
+
+    /// <summary>An image of firmware, which the processor then starts in; empty to start kernels directly.</summary>
+    public ReadOnlyMemory<byte> Firmware { get; init; }
 }

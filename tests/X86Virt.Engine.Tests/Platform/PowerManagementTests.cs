@@ -23,7 +23,37 @@ public sealed class PowerManagementTests : IDisposable
         _b.Out(PowerManagement.ControlBlock, 0x2000, 2);
         Assert.True(_b.Board.TakePowerOff());
         Assert.False(_b.Board.TakePowerOff());
+        Assert.Equal(0u, _b.In(PowerManagement.ControlBlock, 2));
+    }
+
+    [Fact]
+    public void TheApmPortHandsTheHardwareOverAndBack()
+    {
+        Assert.Equal(0u, _b.In(PowerManagement.ControlBlock, 2));
+        _b.Out(PowerManagement.ApmControl, PowerManagement.AcpiEnable);
         Assert.Equal(1u, _b.In(PowerManagement.ControlBlock, 2));
+        Assert.Equal(PowerManagement.AcpiEnable, _b.In(PowerManagement.ApmControl));
+        _b.Out(PowerManagement.ApmControl, PowerManagement.AcpiDisable);
+        Assert.Equal(0u, _b.In(PowerManagement.ControlBlock, 2));
+    }
+
+    [Fact]
+    public void TheBlocksMoveWithTheirBaseRegister()
+    {
+        const uint pm = 0x8000_0B00;
+        uint Config(uint offset) { _b.Out(PciBus.AddressPort, pm | offset, 4); return _b.In(PciBus.DataPort, 4); }
+        Assert.Equal(0x7113_8086u, Config(0));
+        Assert.Equal(0x601u, Config(0x40));
+        _b.Out(PciBus.DataPort, 0xB000, 4);
+        Assert.Equal(0xB001u, Config(0x40));
+        Assert.Equal(0xFFFFu, _b.In(PowerManagement.ControlBlock, 2));
+        _b.Out(0xB004, 0x2000, 2);
+        Assert.True(_b.Board.TakePowerOff());
+        // Over another device's ports nothing is decoded, and that device stays.
+        _b.Out(PciBus.DataPort, 0x3C0, 4);
+        Assert.Equal(0x3C1u, Config(0x40));
+        Assert.Equal(0xFFFFu, _b.In(0xB004, 2));
+        Assert.Equal(0x60u, _b.In(0x3FD));
     }
 
     [Fact]
@@ -39,6 +69,7 @@ public sealed class PowerManagementTests : IDisposable
     [Fact]
     public void ItsHighestBitRaisesTheInterruptUntilTheStatusIsCleared()
     {
+        _b.Out(PowerManagement.ControlBlock, 1, 2);
         _b.Out(Enable, 1, 2);
         _b.Advance(2_300_000_000);
         Assert.False(_b.Board.Interrupts.IsAsserted(PowerManagement.Sci));

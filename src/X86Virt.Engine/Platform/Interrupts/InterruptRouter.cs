@@ -53,6 +53,9 @@ public sealed class InterruptRouter(Pic pic, IoApic ioApic)
 {
     public const int TimerIrq = 0, TimerPin = 2;
 
+    /// <summary>Interrupts of the ISA bus, which reach both controllers.</summary>
+    public const int IsaCount = Pic.InputCount;
+
     private readonly int[] _asserted = new int[IoApic.PinCount];
 
     /// <summary>A new source of interrupt <paramref name="irq"/>.</summary>

@@ -226,13 +226,25 @@ public sealed class Pic(Action<bool> outputChanged) : Device, IPortDevice
         new("IRR", (uint)(_master.Request | _slave.Request << 8)),
         new("ISR", (uint)(_master.InService | _slave.InService << 8)),
         new("IMR", (uint)(_master.Mask | _slave.Mask << 8)),
-        new("ELCR", (uint)(_master.EdgeLevel | _slave.EdgeLevel << 8)),
+        new("ELCR", EdgeLevel),
         new("MasterBase", _master.VectorBase),
         new("SlaveBase", _slave.VectorBase),
     ];
 
     /// <summary>INT: an interrupt waits for the processor's acknowledge cycle.</summary>
     public bool Output => _output;
+
+    /// <summary>Both edge/level control registers: a bit for each input that is level-triggered.</summary>
+    public ushort EdgeLevel
+    {
+        get => (ushort)(_master.EdgeLevel | _slave.EdgeLevel << 8);
+        set
+        {
+            _master.EdgeLevel = (byte)(value & ~MasterEdgeOnly);
+            _slave.EdgeLevel = (byte)(value >> 8 & ~SlaveEdgeOnly);
+            Update();
+        }
+    }
 
     /// <summary>Interrupts that were acknowledged when their request had gone.</summary>
     public long Spurious { get; private set; }
@@ -323,10 +335,10 @@ public sealed class Pic(Action<bool> outputChanged) : Device, IPortDevice
                 _slave.WriteData((byte)value);
                 break;
             case MasterElcr:
-                _master.EdgeLevel = (byte)(value & ~MasterEdgeOnly);
+                EdgeLevel = (ushort)(EdgeLevel & 0xFF00 | (byte)value);
                 break;
             default:
-                _slave.EdgeLevel = (byte)(value & ~SlaveEdgeOnly);
+                EdgeLevel = (ushort)(EdgeLevel & 0xFF | (byte)value << 8);
                 break;
         }
         Update();

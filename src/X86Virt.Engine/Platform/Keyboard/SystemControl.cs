@@ -4,7 +4,7 @@ namespace X86Virt.Engine.Platform;
 
 /// <summary>
 /// The A20 gate and the reset line of the processor, with what drives them here: system control port A (0x92) and the chipset's reset
-/// control register (0xCF9). The keyboard controller drives them too.
+/// control register (0xCF9, which the PCI bus passes on). The keyboard controller drives them too.
 /// </summary>
 public sealed class SystemControl(PhysicalMemory memory, Action resetRequested) : Device, IPortDevice
 {
@@ -18,7 +18,7 @@ public sealed class SystemControl(PhysicalMemory memory, Action resetRequested) 
     private byte _resetControl;
 
     public override string Name => "System control";
-    public override IReadOnlyList<PortRange> Ports { get; } = [new(PortA, 1), new(ResetControl, 1)];
+    public override IReadOnlyList<PortRange> Ports { get; } = [new(PortA, 1)];
     public override IReadOnlyList<DeviceRegister> Registers => [new("PortA", ReadPort(PortA, 1)), new("ResetControl", _resetControl)];
 
     /// <summary>Whether address line 20 is connected. Whoever writes last decides.</summary>
@@ -33,8 +33,12 @@ public sealed class SystemControl(PhysicalMemory memory, Action resetRequested) 
 
     public void RequestReset() => resetRequested();
 
-    public uint ReadPort(ushort port, int size)
-        => port == ResetControl ? _resetControl : (uint)((_fastReset ? FastReset : 0) | (A20 ? FastA20 : 0));
+    public uint ReadPort(ushort port, int size) => port switch
+    {
+        PortA => (uint)((_fastReset ? FastReset : 0) | (A20 ? FastA20 : 0)),
+        ResetControl => _resetControl,
+        _ => 0xFF,
+    };
 
     public void WritePort(ushort port, int size, uint value)
     {
@@ -45,6 +49,8 @@ public sealed class SystemControl(PhysicalMemory memory, Action resetRequested) 
                 resetRequested();
             return;
         }
+        if (port != PortA)
+            return;
         A20 = (value & FastA20) != 0;
         bool reset = (value & FastReset) != 0 && !_fastReset;
         _fastReset = (value & FastReset) != 0;

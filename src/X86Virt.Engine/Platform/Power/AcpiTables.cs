@@ -126,6 +126,9 @@ internal sealed class AcpiTables
         Put32(36, facs);
         Put32(40, dsdt);
         Put16(46, PowerManagement.Sci);
+        Put32(48, PowerManagement.ApmControl);
+        Put8(52, PowerManagement.AcpiEnable);
+        Put8(53, PowerManagement.AcpiDisable);
         Put32(56, PowerManagement.EventBlock);
         Put32(64, PowerManagement.ControlBlock);
         Put32(76, PowerManagement.TimerBlock);
