@@ -1,22 +1,35 @@
-# Skipped where build.ps1 Guests could not fetch Debian's kernels.
+# Skipped where build.ps1 Guests could not fetch Debian's kernels. Slow (build.ps1 Test -All) is what takes minutes: the bigger kernels
+# where nothing is translated, and the interpreter.
 BeforeDiscovery {
     . $PSScriptRoot/TestMachines.ps1
     $guests = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'artifacts', 'guests'))
     $kernels = @(
-        @{ Kernel = 'vmlinuz-cloud-amd64'; Disk = 'initramfs-amd64.cpio.gz' }
-        @{ Kernel = 'vmlinuz-amd64'; Disk = 'initramfs-amd64.cpio.gz' }
-        @{ Kernel = 'vmlinuz-686'; Disk = 'initramfs-i386.cpio.gz' }
+        @{ Kernel = 'vmlinuz-cloud-amd64'; Disk = 'initramfs-amd64.cpio.gz'; Machine = 'x86_64' }
+        @{ Kernel = 'vmlinuz-amd64'; Disk = 'initramfs-amd64.cpio.gz'; Machine = 'x86_64' }
+        @{ Kernel = 'vmlinuz-686'; Disk = 'initramfs-i386.cpio.gz'; Machine = 'i686' }
     )
     foreach ($one in $kernels) {
         $one.Missing = @($one.Kernel, $one.Disk | Where-Object { -not [IO.File]::Exists([IO.Path]::Combine($guests, $_)) }).Count -gt 0
     }
     $cloud = $kernels[0]
-    $otherEngines = [Enum]::GetNames([X86Virt.Engine.EngineKind]) | Where-Object { $_ -ne 'DecodedCache' } | ForEach-Object { @{ Engine = $_; Missing = $cloud.Missing } }
+    # Without ACPI there is nothing to switch the power off with, so the kernel halts instead.
+    $endings = @(
+        @{ Action = 'poweroff'; Platform = 'ACPI and APIC'; Arguments = ''; Ends = 'PowerOff'; Says = 'reboot: Power down' }
+        @{ Action = 'reboot'; Platform = 'ACPI and APIC'; Arguments = ''; Ends = 'Reset'; Says = 'reboot: (Restarting system|machine restart)' }
+        @{ Action = 'halt'; Platform = 'ACPI and APIC'; Arguments = ''; Ends = 'Halt'; Says = 'reboot: System halted' }
+        @{ Action = 'poweroff'; Platform = 'the PICs alone'; Arguments = 'acpi=off pci=off noapic nolapic'; Ends = 'Halt'; Says = 'reboot: System halted' }
+        @{ Action = 'reboot'; Platform = 'the PICs alone'; Arguments = 'acpi=off pci=off noapic nolapic'; Ends = 'Reset'; Says = 'reboot: (Restarting system|machine restart)' }
+        @{ Action = 'halt'; Platform = 'the PICs alone'; Arguments = 'acpi=off pci=off noapic nolapic'; Ends = 'Halt'; Says = 'reboot: System halted' }
+    )
+    $boots = foreach ($kernel in $kernels) { foreach ($ending in $endings) { $kernel + $ending } }
     $multiboot = @(
-        @{ File = 'xen'; CommandLine = 'com1=115200,8n1 console=com1 noreboot'; Says = 'dom0 kernel not specified' }
-        @{ File = 'gnumach'; CommandLine = 'console=com0'; Says = 'bootstrap_create: No bootstrap code' }
+        @{ File = 'xen'; Engine = 'DecodedCache'; CommandLine = 'com1=115200,8n1 console=com1 noreboot'; Says = 'dom0 kernel not specified' }
+        @{ File = 'gnumach'; Engine = 'BinaryTranslation'; CommandLine = 'console=com0'; Says = 'bootstrap_create: No bootstrap code' }
     )
     foreach ($one in $multiboot) { $one.Missing = -not [IO.File]::Exists([IO.Path]::Combine($guests, $one.File)) }
+    $ofCloud = @($boots | Where-Object { $_.Kernel -eq $cloud.Kernel })
+    $ofOthers = @($boots | Where-Object { $_.Kernel -ne $cloud.Kernel })
+    $ofOthersQuick = @($ofOthers | Where-Object { $_.Ends -eq 'PowerOff' -or ($_.Action -eq 'reboot' -and $_.Arguments) })
 }
 BeforeAll {
     . $PSScriptRoot/TestMachines.ps1
@@ -29,65 +42,98 @@ BeforeAll {
             Kernel         = [IO.Path]::Combine($Guests, $Kernel)
             InitialRamDisk = [IO.Path]::Combine($Guests, $Disk)
             CommandLine    = "console=ttyS0 $Arguments"
-        } + $Settings
+            NoReboot       = $true
+        }
+        foreach ($name in $Settings.Keys) { $all[$name] = $Settings[$name] }
         New-VirtualMachine @all -ErrorAction Stop
+    }
+
+    # Two machines that differ in nothing, or in their engine alone, side by side to their end.
+    function Compare-LinuxRun([string] $Kernel, [string] $Disk, [string] $Arguments, [string[]] $Engine, [int] $Timeout = 240) {
+        $run = 0
+        $machines = foreach ($kind in $Engine) { New-LinuxMachine "test-$((++$run))-$kind" $Kernel $Disk $Arguments @{ Engine = $kind } }
+        Start-VM $machines
+        Wait-VM $machines -Timeout $Timeout -ErrorAction Stop
+        foreach ($other in $machines | Select-Object -Skip 1) {
+            Get-VMConsole $other | Should -BeExactly (Get-VMConsole $machines[0])
+            $other.InstructionsRetired | Should -Be $machines[0].InstructionsRetired
+            "$($other.StopReason)" | Should -BeExactly "$($machines[0].StopReason)"
+        }
+        $machines[0]
+    }
+
+    # It came to user space and ended as its boot says, which are the variables of the block.
+    function Test-LinuxEnd($Vm) {
+        Get-VMConsole $Vm | Should -Match "X86VIRT-GUEST-READY .* $Machine"
+        Get-VMConsole $Vm | Should -Match $Says
+        $Vm.StopReason.Kind | Should -Be $Ends
     }
 }
 
-Describe "Debian's <Kernel>" -ForEach $kernels -Tag Linux {
+Describe "Debian's <Kernel>" -ForEach $cloud -Tag Linux {
     AfterEach { Remove-TestMachine }
 
     It 'boots to a shell, which answers, and powers off when it is left' -Skip:$Missing {
         $vm = New-LinuxMachine test-shell $Kernel $Disk 'x86virt.action=shell'
         Start-VM $vm
-        Wait-VM $vm -ConsoleText 'X86VIRT-GUEST-READY[^#]*# ' -Timeout 600 -ErrorAction Stop
+        Wait-VM $vm -ConsoleText 'X86VIRT-GUEST-READY[^#]*# ' -Timeout 240 -ErrorAction Stop
         Send-VMConsole $vm -Text 'echo $((6 * 7))-answers'
-        Wait-VM $vm -ConsoleText '(?m)^42-answers' -Timeout 600 -ErrorAction Stop
+        Wait-VM $vm -ConsoleText '(?m)^42-answers' -Timeout 240 -ErrorAction Stop
         Send-VMConsole $vm -Text 'exit'
-        Wait-VM $vm -Timeout 600 -ErrorAction Stop
+        Wait-VM $vm -Timeout 240 -ErrorAction Stop
         $vm.StopReason.Kind | Should -Be 'PowerOff'
         $vm.ExitCode | Should -Be 0
     }
 
-    It 'reboots' -Skip:$Missing {
-        $vm = New-LinuxMachine test-reboot $Kernel $Disk 'x86virt.action=reboot' @{ NoReboot = $true }
-        Start-VM $vm -Wait -Timeout 600 -ErrorAction Stop
-        $vm.StopReason.Kind | Should -Be 'Reset'
-        Get-VMConsole $vm | Should -Match 'X86VIRT-GUEST-READY'
+    It 'starts again when it reboots, and comes to the same place' -Skip:$Missing {
+        $vm = New-LinuxMachine test-again $Kernel $Disk 'x86virt.action=reboot' @{ NoReboot = $false; Engine = 'BinaryTranslation' }
+        Start-VM $vm
+        Wait-VM $vm -ConsoleText '(?s)X86VIRT-GUEST-READY.*X86VIRT-GUEST-READY' -Timeout 240 -ErrorAction Stop
+        $vm.Reboots | Should -BeGreaterOrEqual 1
     }
 
-    It 'halts' -Skip:$Missing {
-        $vm = New-LinuxMachine test-halt $Kernel $Disk 'x86virt.action=halt'
-        Start-VM $vm -Wait -Timeout 600 -ErrorAction Stop
-        $vm.StopReason.Kind | Should -Be 'Halt'
-        Get-VMConsole $vm | Should -Match 'System halted'
-    }
-
-    It 'retires the same instructions and prints the same on two runs, without ACPI, APIC and PCI' -Skip:$Missing {
-        $runs = foreach ($run in 1, 2) {
-            New-LinuxMachine "test-run$run" $Kernel $Disk 'x86virt.action=reboot acpi=off pci=off noapic nolapic' @{ NoReboot = $true }
-        }
-        Start-VM $runs
-        Wait-VM $runs -Timeout 600 -ErrorAction Stop
-        Get-VMConsole $runs[0] | Should -Match 'X86VIRT-GUEST-READY'
-        Get-VMConsole $runs[1] | Should -BeExactly (Get-VMConsole $runs[0])
-        $runs[1].InstructionsRetired | Should -Be $runs[0].InstructionsRetired
+    It 'retires the same instructions and prints the same on two runs of programs that compute, fork, pipe and signal, on <Engine>: <Arguments>' -Skip:$Missing -ForEach @(
+        @{ Engine = 'DecodedCache'; Arguments = 'x86virt.action=script' }
+        @{ Engine = 'BinaryTranslation'; Arguments = 'x86virt.action=script' }
+        @{ Engine = 'BinaryTranslation'; Arguments = 'x86virt.action=script acpi=off pci=off noapic nolapic' }
+    ) {
+        $vm = Compare-LinuxRun $Kernel $Disk $Arguments $Engine, $Engine
+        $text = Get-VMConsole $vm
+        $text | Should -Match 'X86VIRT-SCRIPT-DONE selftest 0'
+        $text | Should -Not -Match '(?m)^FAIL'
     }
 }
 
-# Minutes each: build.ps1 Test -All runs them.
-Describe 'The engine <Engine>' -ForEach $otherEngines -Tag Linux, Slow {
+Describe "Debian's <Kernel> with <Platform>" -ForEach $ofCloud -Tag Linux {
     AfterEach { Remove-TestMachine }
 
-    It "boots Debian's cloud kernel just as DecodedCache does" -Skip:$Missing {
-        $machines = foreach ($kind in 'DecodedCache', $Engine) {
-            New-LinuxMachine "test-$kind" 'vmlinuz-cloud-amd64' 'initramfs-amd64.cpio.gz' 'x86virt.action=poweroff' @{ Engine = $kind }
-        }
-        Start-VM $machines
-        Wait-VM $machines -Timeout 1800 -ErrorAction Stop
-        Get-VMConsole $machines[0] | Should -Match 'X86VIRT-GUEST-READY'
-        Get-VMConsole $machines[1] | Should -BeExactly (Get-VMConsole $machines[0])
-        $machines[1].InstructionsRetired | Should -Be $machines[0].InstructionsRetired
+    It 'boots, does as told (<Action>), and is the same on DecodedCache and BinaryTranslation' -Skip:$Missing {
+        Test-LinuxEnd (Compare-LinuxRun $Kernel $Disk "x86virt.action=$Action $Arguments" DecodedCache, BinaryTranslation)
+    }
+}
+
+Describe "Debian's <Kernel> with <Platform>" -ForEach $ofOthersQuick -Tag Linux {
+    AfterEach { Remove-TestMachine }
+
+    It 'boots, does as told (<Action>), and is the same on two runs' -Skip:$Missing {
+        Test-LinuxEnd (Compare-LinuxRun $Kernel $Disk "x86virt.action=$Action $Arguments" BinaryTranslation, BinaryTranslation)
+    }
+}
+
+Describe "Debian's <Kernel> with <Platform>" -ForEach $ofOthers -Tag Linux, Slow {
+    AfterEach { Remove-TestMachine }
+
+    It 'boots, does as told (<Action>), and is the same on DecodedCache and BinaryTranslation' -Skip:$Missing {
+        Test-LinuxEnd (Compare-LinuxRun $Kernel $Disk "x86virt.action=$Action $Arguments" DecodedCache, BinaryTranslation)
+    }
+}
+
+Describe "Debian's <Kernel> on every engine" -ForEach $cloud -Tag Linux, Slow {
+    AfterEach { Remove-TestMachine }
+
+    It 'retires the same instructions and prints the same: <_>' -Skip:$Missing -ForEach 'x86virt.action=poweroff', 'x86virt.action=halt acpi=off pci=off noapic nolapic' {
+        $vm = Compare-LinuxRun $Kernel $Disk $_ ([Enum]::GetNames([X86Virt.Engine.EngineKind])) -Timeout 900
+        Get-VMConsole $vm | Should -Match 'X86VIRT-GUEST-READY'
     }
 }
 
@@ -95,8 +141,8 @@ Describe "Debian's multiboot kernel <File>" -ForEach $multiboot -Tag Linux {
     AfterEach { Remove-TestMachine }
 
     It 'comes to its own end: <Says>' -Skip:$Missing {
-        $vm = New-VirtualMachine -Name test-multiboot -Memory 512MB -Kernel ([IO.Path]::Combine($Guests, $File)) -CommandLine $CommandLine
+        $vm = New-VirtualMachine -Name test-multiboot -Memory 512MB -Kernel ([IO.Path]::Combine($Guests, $File)) -CommandLine $CommandLine -Engine $Engine
         Start-VM $vm
-        (Wait-VM $vm -ConsoleText $Says -Timeout 300 -PassThru -ErrorAction Stop).Name | Should -Be 'test-multiboot'
+        (Wait-VM $vm -ConsoleText $Says -Timeout 240 -PassThru -ErrorAction Stop).Name | Should -Be 'test-multiboot'
     }
 }
