@@ -2,7 +2,7 @@ namespace X86Virt.Engine.Processor;
 
 /// <summary>
 /// Derives what decoding and address generation depend on from the architectural state. Called after any change of CPL, CR0, CR4,
-/// EFER, RFLAGS.AC, RFLAGS.VM or a segment register.
+/// EFER, XCR0, RFLAGS.AC, RFLAGS.VM or a segment register.
 /// </summary>
 public static unsafe class ModeChange
 {
@@ -42,10 +42,43 @@ public static unsafe class ModeChange
         }
         s->AddressBase[(int)Segment.Fs] = CpuState.Seg(s, Segment.Fs)->Base;
         s->AddressBase[(int)Segment.Gs] = CpuState.Seg(s, Segment.Gs)->Base;
-        s->Mode = mode;
+        s->Mode = mode | InLineUnits(s);
         if ((mode & CodeMode.SizeMask) != CodeMode.Code64)
             UpdateSimpleSegments(s);
         UpdateAccessMode(cpu);
+    }
+
+    /// <summary>
+    /// Behind an instruction that may have changed exception masks, MXCSR's or the x87 control word's. Returns what its handler returns: the next
+    /// entry, or the block's end if code must be looked up anew.
+    /// </summary>
+    public static Op* MasksLoaded(CpuState* s, Op* op)
+    {
+        CodeMode mode = (s->Mode & ~Units) | InLineUnits(s);
+        if (mode == s->Mode)
+            return op + 1;
+        s->Mode = mode;
+        s->LookupKey = (s->LookupKey & ~(ulong)(UserKey - 1)) | (ulong)mode;
+        return Control.Complete(s, op);
+    }
+
+    private const CodeMode Units = CodeMode.Sse | CodeMode.Avx | CodeMode.X87;
+    private const uint MxcsrMasks = 0x1F80;
+
+    /// <summary>The units whose instructions cannot fault but for memory operands.</summary>
+    private static CodeMode InLineUnits(CpuState* s)
+    {
+        CodeMode units = 0;
+        if ((s->Mxcsr & MxcsrMasks) == MxcsrMasks)
+        {
+            if (SseUnit.Ready(s))
+                units |= CodeMode.Sse;
+            if (AvxUnit.Ready(s))
+                units |= CodeMode.Avx;
+        }
+        if (X87Unit.Ready(s) && (X87State.Control(s) & X87State.ExceptionFlags) == X87State.ExceptionFlags)
+            units |= CodeMode.X87;
+        return units;
     }
 
     /// <summary>The part of <see cref="Update"/> that a load of ES, SS, DS, FS or GS makes necessary.</summary>

@@ -98,6 +98,8 @@ internal sealed unsafe class GuestRunner : IDisposable
             XsaveImage.Load(s, before);
         if (_mode != c->Mode)
             SetMode(c->Mode);
+        // Exception masks are part of the mode.
+        ModeChange.Update(_cpu.Cpu);
         for (int i = 0; i < 16; i++)
             s->Gpr[i] = c->Gpr[i];
         s->StatusFlags = Flags.FromRflags(c->Flags);

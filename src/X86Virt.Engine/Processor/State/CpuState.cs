@@ -31,6 +31,7 @@ public unsafe struct CpuState
     internal const int ExitResumeOffset = 0x2BC;
     internal const int ExitLinkOffset = 0x2C4;
     internal const int JumpTargetOffset = 0x2C8;
+    internal const int LiveUnitsOffset = 0x2D0;
 
     /// <summary>Offset from the state of the TLBs of all access modes, which share its allocation.</summary>
     internal const int TlbOffset = SizeInBytes;
@@ -132,6 +133,9 @@ public unsafe struct CpuState
 
     /// <summary>Where an indirect call goes once its return address is pushed.</summary>
     [FieldOffset(JumpTargetOffset)] internal ulong JumpTarget;
+
+    /// <summary>Whose registers the host's own hold, not the state; None but while translated code runs.</summary>
+    [FieldOffset(LiveUnitsOffset)] internal DataUnits LiveUnits;
 
     [FieldOffset(0x100)] public ulong Cr0;
     [FieldOffset(0x108)] public ulong Cr2;
@@ -307,6 +311,15 @@ public enum CodeMode : uint
 
     /// <summary>The stack pointer is 32 bits wide (16 where clear); ignored in 64-bit mode.</summary>
     Stack32 = 1 << 3,
+
+    /// <summary>Legacy SSE instructions are enabled and raise no exception (all are masked), so that the host may execute them in line.</summary>
+    Sse = 1 << 4,
+
+    /// <summary>The same of VEX-encoded instructions.</summary>
+    Avx = 1 << 5,
+
+    /// <summary>The same of x87 and MMX instructions.</summary>
+    X87 = 1 << 6,
 }
 
 /// <summary>Which permissions data accesses are checked with; each has a TLB of its own.</summary>

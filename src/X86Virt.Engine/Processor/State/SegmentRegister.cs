@@ -6,6 +6,8 @@ namespace X86Virt.Engine.Processor;
 [StructLayout(LayoutKind.Sequential, Size = 16)]
 public struct SegmentRegister
 {
+    internal const int SelectorOffset = 0;
+
     public ushort Selector;
 
     /// <summary>Bits 0-3 type, 4 S, 5-6 DPL, 7 P, 8 AVL, 9 L, 10 D/B, 11 G.</summary>

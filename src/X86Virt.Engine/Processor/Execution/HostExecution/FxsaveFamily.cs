@@ -69,7 +69,7 @@ internal static unsafe class FxsaveFamily
             s->Mxcsr = mxcsr;
         if (SavesXmm(s))
             FxImage.LoadXmm(s, image);
-        return op + 1;
+        return ModeChange.MasksLoaded(s, op);
     }
 
     /// <summary>XMM registers belong to the image with CR4.OSFXSR, unless EFER.FFXSR leaves them out for 64-bit supervisors.</summary>
@@ -102,7 +102,7 @@ internal static unsafe class FxsaveFamily
         if ((value & ~(ulong)SimdException.WritableMxcsr) != 0)
             return Fault.GeneralProtection(s, op);
         s->Mxcsr = (uint)value;
-        return op + 1;
+        return ModeChange.MasksLoaded(s, op);
     }
 
     private static Op* StoreMxcsr<TUnit>(CpuState* s, Op* op) where TUnit : struct, IExecutionUnit

@@ -61,7 +61,7 @@ internal static unsafe class X87ControlFamily
         if (!X87ControlUnit.Ready(s))
             return X87ControlUnit.Unavailable(s, op);
         X87State.Initialize(s);
-        return op + 1;
+        return ModeChange.MasksLoaded(s, op);
     }
 
     private static Op* ClearExceptions(CpuState* s, Op* op)
@@ -69,7 +69,7 @@ internal static unsafe class X87ControlFamily
         if (!X87ControlUnit.Ready(s))
             return X87ControlUnit.Unavailable(s, op);
         X87State.Status(s) &= X87State.ConditionsAndTop;
-        return op + 1;
+        return ModeChange.MasksLoaded(s, op);
     }
 
     private static Op* StoreControl(CpuState* s, Op* op)
@@ -86,7 +86,7 @@ internal static unsafe class X87ControlFamily
         if (!Operand.ReadMemory<ushort>(s, op, out ulong value))
             return null;
         X87State.SetControl(s, (ushort)value);
-        return op + 1;
+        return ModeChange.MasksLoaded(s, op);
     }
 
     private static Op* StoreStatus(CpuState* s, Op* op)
@@ -126,7 +126,7 @@ internal static unsafe class X87ControlFamily
         if (!WriteImage(s, op, image, size))
             return null;
         X87State.SetControl(s, (ushort)(X87State.Control(s) | MaskAll));
-        return op + 1;
+        return ModeChange.MasksLoaded(s, op);
     }
 
     private static Op* LoadEnvironment16(CpuState* s, Op* op) => LoadEnvironment(s, op, wide: false);
@@ -141,7 +141,7 @@ internal static unsafe class X87ControlFamily
         if (!ReadImage(s, op, image, X87Environment.Size(wide)))
             return null;
         X87Environment.Load(s, image, wide);
-        return op + 1;
+        return ModeChange.MasksLoaded(s, op);
     }
 
     private static Op* Save16(CpuState* s, Op* op) => Save(s, op, wide: false);
@@ -159,7 +159,7 @@ internal static unsafe class X87ControlFamily
         if (!WriteImage(s, op, image, size))
             return null;
         X87State.Initialize(s);
-        return op + 1;
+        return ModeChange.MasksLoaded(s, op);
     }
 
     private static Op* Restore16(CpuState* s, Op* op) => Restore(s, op, wide: false);
@@ -177,7 +177,7 @@ internal static unsafe class X87ControlFamily
         X87Environment.Load(s, image, wide);
         for (int i = 0; i < 8; i++)
             *(Float80*)X87State.St(s, i) = *(Float80*)(image + environment + i * sizeof(Float80));
-        return op + 1;
+        return ModeChange.MasksLoaded(s, op);
     }
 
     private static bool ReadImage(CpuState* s, Op* op, byte* image, int size)

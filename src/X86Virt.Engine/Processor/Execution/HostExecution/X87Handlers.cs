@@ -61,6 +61,18 @@ internal static unsafe class X87Handlers
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Execute(CpuState* s, Op* op)
     {
+        MakeHostImage(s);
+        HostStub.Call(s, op);
+        TakeHostImage(s);
+        X87State.InstructionPointer(s) = Control.RipOf(s, op);
+        X87State.InstructionSegment(s) = CpuState.Seg(s, Segment.Cs)->Selector;
+        if (X87State.ExceptionPending(s))
+            X87State.RecordOpcode(s, op);
+    }
+
+    /// <summary>Puts control, status and tag word and the registers into <see cref="CpuState.HostX87"/> for FRSTOR.</summary>
+    public static void MakeHostImage(CpuState* s)
+    {
         byte* image = s->HostX87;
         *(uint*)image = X87State.Control(s);
         *(uint*)(image + ImageStatus) = X87State.Status(s);
@@ -72,22 +84,23 @@ internal static unsafe class X87Handlers
             *(ulong*)packed = *(ulong*)register;
             *(ushort*)(packed + 8) = *(ushort*)(register + 8);
         }
+    }
 
-        HostStub.Call(s, op);
-
+    /// <summary>Takes them back from what FNSAVE left there.</summary>
+    public static void TakeHostImage(CpuState* s)
+    {
+        byte* image = s->HostX87;
+        s->LiveUnits = DataUnits.None;
+        X87State.Control(s) = *(ushort*)image;
         X87State.Status(s) = *(ushort*)(image + ImageStatus);
         X87State.SetFullTags(s, *(ushort*)(image + ImageTags));
-        packed = image + ImageRegisters;
+        byte* packed = image + ImageRegisters;
         for (int i = 0; i < 8; i++, packed += 10)
         {
             byte* register = X87State.St(s, i);
             *(ulong*)register = *(ulong*)packed;
             *(ushort*)(register + 8) = *(ushort*)(packed + 8);
         }
-        X87State.InstructionPointer(s) = Control.RipOf(s, op);
-        X87State.InstructionSegment(s) = CpuState.Seg(s, Segment.Cs)->Selector;
-        if (X87State.ExceptionPending(s))
-            X87State.RecordOpcode(s, op);
     }
 
     /// <summary>A full tag word that says empty or not, which is all that FRSTOR looks at.</summary>

@@ -209,7 +209,7 @@ internal static unsafe class XsaveFamily
             for (int i = 0; i < FxImage.XmmCount(s); i++)
                 *(Vector128<byte>*)(s->Vectors + i * CpuState.VectorSize + 16) = *(Vector128<byte>*)(area + YmmHigh + i * 16);
         }
-        return op + 1;
+        return ModeChange.MasksLoaded(s, op);
     }
 
     private static bool ValidHeader(CpuState* s, ulong* header, bool compacted)
@@ -265,6 +265,7 @@ internal static unsafe class XsaveFamily
             || (value & (Sse | Avx)) == Avx)
             return Fault.GeneralProtection(s, op);
         s->Xcr0 = value;
+        ModeChange.Update(Cpu.Of(s));
         return Control.Complete(s, op);
     }
 }

@@ -100,8 +100,20 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
     /// <summary>Runs translated code until it must be dispatched anew; returns the jump to chain then, or 0.</summary>
     private uint Enter(CpuState* s, byte* code)
     {
-        while (_cache.Enter(s, code) == (int)TranslationExit.Callout)
+        while (true)
         {
+            var exit = (TranslationExit)_cache.Enter(s, code);
+            if (s->LiveUnits != DataUnits.None)
+                X87Handlers.TakeHostImage(s);
+            if (exit == TranslationExit.Dispatch)
+                break;
+            if (exit == TranslationExit.LoadX87)
+            {
+                X87Handlers.MakeHostImage(s);
+                s->LiveUnits = DataUnits.X87;
+                code = _cache.Executable(s->ExitResume);
+                continue;
+            }
             Callouts++;
             Op* op = (Op*)(_blocks.Arena + s->ExitOp);
             Block* block = Op.BlockOf(op);

@@ -10,6 +10,9 @@ internal sealed unsafe partial class Translator
 
     private bool EmitData(in Instruction instruction, int i)
     {
+        DataUnits units = DataUnitsOf.Find(instruction);
+        if (units != DataUnits.None)
+            return EmitDataUnit(instruction, i, units);
         switch (instruction.Mnemonic)
         {
             case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32 or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1
@@ -97,6 +100,11 @@ internal sealed unsafe partial class Translator
         {
             ClobberFlags(_needed[i]);
             EmitHostAddress(instruction, i, instruction.MemorySize.GetSize(), WritesMemory(instruction, info));
+            if (_live != DataUnits.None && HostExecutedFamily.NeedsAlignment(instruction) && (DataUnitsOf.Find(instruction) & DataUnits.Vector) != 0)
+            {
+                _a.TestImmediateByte(HostAssembler.Rax, instruction.MemorySize.GetSize() - 1);
+                AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+            }
             if (needsFlags)
             {
                 // Flags come in through RAX.
@@ -156,6 +164,8 @@ internal sealed unsafe partial class Translator
             if (renamed.GetOpKind(k) != OpKind.Register)
                 continue;
             Register register = renamed.GetOpRegister(k);
+            if (!register.IsGPR())
+                continue;
             int guest = RegisterMap.GuestOf(register);
             int host = RegisterMap.HostOf(guest);
             if (host == RegisterMap.InMemory)
@@ -196,7 +206,7 @@ internal sealed unsafe partial class Translator
             if (instruction.GetOpKind(k) != OpKind.Register || info.GetOpAccess(k) is OpAccess.Read or OpAccess.CondRead)
                 continue;
             int guest = RegisterMap.GuestOf(instruction.GetOpRegister(k));
-            if (RegisterMap.HostOf(guest) == RegisterMap.InMemory)
+            if (guest >= 0 && RegisterMap.HostOf(guest) == RegisterMap.InMemory)
                 _a.Store(8, _scratchOf[guest], HostAssembler.Rbx, guest * 8);
         }
     }

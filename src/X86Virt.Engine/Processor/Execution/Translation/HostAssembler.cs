@@ -52,6 +52,9 @@ internal sealed unsafe class HostAssembler
         return false;
     }
 
+    /// <summary>Encodes an instruction that has a form in 64-bit mode.</summary>
+    public void Encode(in Instruction instruction) => _encoder.Encode(instruction, 0);
+
     private sealed class PointerWriter(HostAssembler owner) : CodeWriter
     {
         public override void WriteByte(byte value) => owner.Byte(value);
@@ -223,6 +226,14 @@ internal sealed unsafe class HostAssembler
 
     public void Test(int size, int a, int b) => Op(0x85, size, b, a);
 
+    /// <summary>TEST r8, imm8 on the low byte of RAX, RCX, RDX or RBX.</summary>
+    public void TestImmediateByte(int register, int mask)
+    {
+        Byte(0xF6);
+        Registers(0, register);
+        Byte(mask);
+    }
+
     /// <summary>TEST byte [base + disp], imm8.</summary>
     public void TestByte(int @base, int displacement, int mask)
     {
@@ -277,6 +288,12 @@ internal sealed unsafe class HostAssembler
     public void JumpTo(byte* target)
     {
         Byte(0xE9);
+        Int32((int)(target - (Cursor + 4)));
+    }
+
+    public void CallTo(byte* target)
+    {
+        Byte(0xE8);
         Int32((int)(target - (Cursor + 4)));
     }
 

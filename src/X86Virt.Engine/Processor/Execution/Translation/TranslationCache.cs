@@ -1,3 +1,4 @@
+using Iced.Intel;
 using X86Virt.Engine.Memory;
 
 namespace X86Virt.Engine.Processor;
@@ -10,6 +11,9 @@ internal enum TranslationExit
 
     /// <summary>Execute <see cref="CpuState.ExitOp"/>, then go on at <see cref="CpuState.ExitResume"/>.</summary>
     Callout,
+
+    /// <summary>Have the x87 registers loaded, then go on at <see cref="CpuState.ExitResume"/>.</summary>
+    LoadX87,
 }
 
 /// <summary>
@@ -18,6 +22,8 @@ internal enum TranslationExit
 /// </summary>
 internal sealed unsafe class TranslationCache : IDisposable
 {
+    private const int HostMxcsr = 0x1F80;
+
     private readonly ExecutableMemory _memory;
     private readonly HostAssembler _assembler;
     private byte* _first;
@@ -55,6 +61,12 @@ internal sealed unsafe class TranslationCache : IDisposable
 
     /// <summary>Leave with RIP set: EAX is the jump to chain, or 0 (write view).</summary>
     public byte* DispatchThunk { get; private set; }
+
+    /// <summary>Leave to have the x87 registers loaded: ECX is where to go on (write view).</summary>
+    public byte* LoadX87Thunk { get; private set; }
+
+    /// <summary>Call to load the guest's vector registers and MXCSR (write view).</summary>
+    public byte* LoadVectorsThunk { get; private set; }
 
     public byte* ToExecutable(byte* written) => _memory.ToExecutable(written);
 
@@ -121,17 +133,35 @@ internal sealed unsafe class TranslationCache : IDisposable
             if (RegisterMap.HostOf(guest) >= 0)
                 a.Load(8, RegisterMap.HostOf(guest), HostAssembler.Rbx, guest * 8);
         }
+        a.TestByte(HostAssembler.Rbx, CpuState.LiveUnitsOffset, (int)DataUnits.X87);
+        byte* noX87 = a.JumpIf(HostCondition.Equal);
+        a.Encode(Instruction.Create(Code.Frstor_m108byte, State(CpuState.HostX87Offset)));
+        a.Link(noX87);
         a.JumpRegister(HostAssembler.Rax);
+
+        LoadVectorsThunk = a.Cursor;
+        WriteLoadVectors();
+        byte* unload = a.Cursor;
+        WriteUnload();
 
         DispatchThunk = a.Cursor;
         a.Store(4, HostAssembler.Rax, HostAssembler.Rbx, CpuState.ExitLinkOffset);
         a.MoveImmediate(HostAssembler.Rax, (ulong)TranslationExit.Dispatch);
         byte* leave = a.Jump();
+        LoadX87Thunk = a.Cursor;
+        a.Store(4, HostAssembler.Rcx, HostAssembler.Rbx, CpuState.ExitResumeOffset);
+        a.MoveImmediate(HostAssembler.Rax, (ulong)TranslationExit.LoadX87);
+        byte* leaveToo = a.Jump();
         CalloutThunk = a.Cursor;
         a.Store(4, HostAssembler.Rax, HostAssembler.Rbx, CpuState.ExitOpOffset);
         a.Store(4, HostAssembler.Rcx, HostAssembler.Rbx, CpuState.ExitResumeOffset);
         a.MoveImmediate(HostAssembler.Rax, (ulong)TranslationExit.Callout);
         a.Link(leave);
+        a.Link(leaveToo);
+        a.TestByte(HostAssembler.Rbx, CpuState.LiveUnitsOffset, 0xFF);
+        byte* nothingLive = a.JumpIf(HostCondition.Equal);
+        a.CallTo(unload);
+        a.Link(nothingLive);
         for (int guest = 0; guest < 16; guest++)
         {
             if (RegisterMap.HostOf(guest) >= 0)
@@ -144,6 +174,55 @@ internal sealed unsafe class TranslationCache : IDisposable
         Enter = (delegate* unmanaged<CpuState*, byte*, int>)_memory.ToExecutable(enter);
         Commit();
         _first = Next;
+    }
+
+    private static MemoryOperand State(int offset) => new(RegisterMap.State, offset);
+
+    private static bool Wide => (HostFeatures.InstructionSets & InstructionSets.Avx) != 0;
+
+    private void WriteLoadVectors()
+    {
+        HostAssembler a = _assembler;
+        a.Encode(Instruction.Create(Code.Ldmxcsr_m32, State(CpuState.MxcsrOffset)));
+        for (int i = 0; i < 16; i++)
+        {
+            MemoryOperand place = State(CpuState.VectorsOffset + i * CpuState.VectorSize);
+            a.Encode(Wide
+                ? Instruction.Create(Code.VEX_Vmovdqu_ymm_ymmm256, Register.YMM0 + i, place)
+                : Instruction.Create(Code.Movdqu_xmm_xmmm128, Register.XMM0 + i, place));
+        }
+        a.Encode(Instruction.Create(Code.Or_rm8_imm8, State(CpuState.LiveUnitsOffset), (int)DataUnits.Vector));
+        a.Return();
+    }
+
+    /// <summary>
+    /// Brings live units' registers back to the state. The x87 image stays marked live: the C# side takes it apart. Leaves the host's units as
+    /// its calling convention wants them.
+    /// </summary>
+    private void WriteUnload()
+    {
+        HostAssembler a = _assembler;
+        a.TestByte(HostAssembler.Rbx, CpuState.LiveUnitsOffset, (int)DataUnits.X87);
+        byte* noX87 = a.JumpIf(HostCondition.Equal);
+        a.Encode(Instruction.Create(Code.Fnsave_m108byte, State(CpuState.HostX87Offset)));
+        a.Link(noX87);
+        a.TestByte(HostAssembler.Rbx, CpuState.LiveUnitsOffset, (int)DataUnits.Vector);
+        byte* noVectors = a.JumpIf(HostCondition.Equal);
+        a.Encode(Instruction.Create(Code.Stmxcsr_m32, State(CpuState.MxcsrOffset)));
+        for (int i = 0; i < 16; i++)
+        {
+            MemoryOperand place = State(CpuState.VectorsOffset + i * CpuState.VectorSize);
+            a.Encode(Wide
+                ? Instruction.Create(Code.VEX_Vmovdqu_ymmm256_ymm, place, Register.YMM0 + i)
+                : Instruction.Create(Code.Movdqu_xmmm128_xmm, place, Register.XMM0 + i));
+        }
+        if (Wide)
+            a.Encode(Instruction.Create(Code.VEX_Vzeroupper));
+        a.Encode(Instruction.Create(Code.Mov_rm32_imm32, State(CpuState.HostMxcsrOffset), HostMxcsr));
+        a.Encode(Instruction.Create(Code.Ldmxcsr_m32, State(CpuState.HostMxcsrOffset)));
+        a.Encode(Instruction.Create(Code.And_rm8_imm8, State(CpuState.LiveUnitsOffset), (int)DataUnits.X87));
+        a.Link(noVectors);
+        a.Return();
     }
 
     public void Dispose() => _memory.Dispose();

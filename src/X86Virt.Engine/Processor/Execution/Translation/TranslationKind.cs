@@ -28,6 +28,8 @@ internal static unsafe class TranslationKinds
     {
         if ((nint)op->Handler == (nint)invalid)
             return TranslationKind.Callout;
+        if (DataUnitsOf.InLine(instruction, mode, op))
+            return HasMemory(instruction) ? TranslationKind.Memory : TranslationKind.Register;
         for (int i = 0; i < instruction.OpCount; i++)
         {
             if (instruction.GetOpKind(i) != OpKind.Register)

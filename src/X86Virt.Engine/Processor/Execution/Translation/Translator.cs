@@ -44,6 +44,9 @@ internal sealed unsafe partial class Translator
         public byte* Resume;
         public bool ReloadFlags;
 
+        /// <summary>What must be loaded again where it goes on, as leaving unloads it.</summary>
+        public DataUnits Live;
+
         /// <summary>For an exit: where the guest goes, and whether the jump may be chained.</summary>
         public ulong Target;
         public bool Chain;
@@ -89,6 +92,7 @@ internal sealed unsafe partial class Translator
         _flagsInHost = false;
         _flagsInState = true;
         _stubCount = 0;
+        _live = DataUnits.None;
         _a.Cursor = _cache.Next;
         block->HostCode = _a.Cursor;
     }
@@ -110,7 +114,7 @@ internal sealed unsafe partial class Translator
     {
         byte* start = _a.Cursor;
         int stubs = _stubCount;
-        (bool inHost, bool inState) = (_flagsInHost, _flagsInState);
+        (bool inHost, bool inState, DataUnits live) = (_flagsInHost, _flagsInState, _live);
         bool done = _kinds[i] switch
         {
             TranslationKind.Register or TranslationKind.Memory => EmitData(instruction, i),
@@ -122,7 +126,7 @@ internal sealed unsafe partial class Translator
             return;
         _a.Cursor = start;
         _stubCount = stubs;
-        (_flagsInHost, _flagsInState) = (inHost, inState);
+        (_flagsInHost, _flagsInState, _live) = (inHost, inState, live);
         EmitCallout(i);
     }
 
@@ -138,6 +142,7 @@ internal sealed unsafe partial class Translator
         *(uint*)resume = _cache.OffsetOf(_a.Cursor);
         _flagsInHost = false;
         _flagsInState = true;
+        _live = DataUnits.None;
     }
 
     private uint OffsetOf(Op* op) => (uint)((byte*)op - _blocks.Arena);
@@ -194,6 +199,7 @@ internal sealed unsafe partial class Translator
                 continue;
             _stubs[k].Resume = _a.Cursor;
             _stubs[k].ReloadFlags = _flagsInHost && _needed[i + 1] != RflagsBits.None;
+            _stubs[k].Live = _live;
         }
     }
 
@@ -230,11 +236,19 @@ internal sealed unsafe partial class Translator
         _a.JumpTo(_cache.CalloutThunk);
         if (stub.Resume == null)
             return;
-        *(uint*)resume = _cache.OffsetOf(stub.ReloadFlags ? _a.Cursor : stub.Resume);
-        if (!stub.ReloadFlags)
+        if (!stub.ReloadFlags && stub.Live == DataUnits.None)
+        {
+            *(uint*)resume = _cache.OffsetOf(stub.Resume);
             return;
-        _a.LoadZeroExtended16(HostAssembler.Rax, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
-        _a.FlagsFromAx();
+        }
+        *(uint*)resume = _cache.OffsetOf(_a.Cursor);
+        _live = DataUnits.None;
+        EnsureLive(stub.Live);
+        if (stub.ReloadFlags)
+        {
+            _a.LoadZeroExtended16(HostAssembler.Rax, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
+            _a.FlagsFromAx();
+        }
         _a.JumpTo(stub.Resume);
     }
 
