@@ -3,8 +3,13 @@ using Iced.Intel;
 namespace X86Virt.Engine.Tests.Differential;
 
 /// <summary>Random instructions from a list of opcodes, random in everything else: prefixes, registers, address forms, immediates.</summary>
-internal sealed class RandomCode(int seed, int bitness)
+/// <param name="seed">Of the random numbers.</param>
+/// <param name="bitness">16, 32 or 64.</param>
+/// <param name="units">Half of them x87, MMX, SSE and AVX instructions.</param>
+internal sealed class RandomCode(int seed, int bitness, bool units = false)
 {
+    private static readonly byte[] MandatoryPrefixes = [0x66, 0xF2, 0xF3];
+
     private static readonly byte[] OneByte =
     [
         0x00, 0x01, 0x02, 0x03, 0x08, 0x09, 0x0A, 0x0B, 0x10, 0x11, 0x12, 0x13, 0x18, 0x19, 0x1A, 0x1B, 0x20, 0x21, 0x22, 0x23,
@@ -66,7 +71,11 @@ internal sealed class RandomCode(int seed, int bitness)
         if (bitness == 64 && _random.Next(3) != 0)
             bytes.Add((byte)(0x40 | _random.Next(16)));
         int kind = _random.Next(10);
-        if (kind < 2)
+        if (units && _random.Next(2) == 0)
+        {
+            AddUnitOpcode(bytes);
+        }
+        else if (kind < 2)
         {
             bytes.Add(NoModRm[_random.Next(NoModRm.Length)]);
         }
@@ -84,8 +93,50 @@ internal sealed class RandomCode(int seed, int bitness)
             // Half of them between registers.
             bytes.Add((byte)(_random.Next(2) == 0 ? 0xC0 | _random.Next(64) : _random.Next(256)));
         }
+        AddTail(bytes);
+        return [.. bytes];
+    }
+
+    private void AddTail(List<byte> bytes)
+    {
         for (int i = 0; i < 9; i++)
             bytes.Add((byte)(_random.Next(3) == 0 ? _random.Next(4) * 0xFF / 3 : _random.Next(256)));
-        return [.. bytes];
+    }
+
+    private void AddUnitOpcode(List<byte> bytes)
+    {
+        byte modRm = (byte)(_random.Next(2) == 0 ? 0xC0 | _random.Next(64) : _random.Next(256));
+        switch (_random.Next(8))
+        {
+            case 0 or 1:
+                bytes.Clear();
+                bytes.Add((byte)(0xD8 | _random.Next(8)));
+                bytes.Add(modRm);
+                return;
+            case 2 when bitness == 64:
+                bytes.Clear();
+                bytes.Add(0xC5);
+                bytes.Add((byte)_random.Next(256));
+                break;
+            case 3 when _random.Next(4) == 0:
+                // LDMXCSR, STMXCSR of memory; EMMS.
+                bytes.Clear();
+                bytes.AddRange(_random.Next(3) == 0 ? [0x0F, 0x77] : [0x0F, 0xAE, (byte)((_random.Next(2) == 0 ? 0x10 : 0x18) | _random.Next(4))]);
+                return;
+            default:
+                if (_random.Next(4) != 0)
+                    bytes.Insert(0, MandatoryPrefixes[_random.Next(3)]);
+                bytes.Add(0x0F);
+                break;
+        }
+        bytes.Add((byte)(_random.Next(8) switch
+        {
+            0 or 1 => 0x10 + _random.Next(8),
+            2 => 0x28 + _random.Next(8),
+            3 => 0xC2 + _random.Next(5),
+            4 or 5 => 0x50 + _random.Next(48),
+            _ => 0xD0 + _random.Next(47),
+        }));
+        bytes.Add(modRm);
     }
 }
