@@ -18,6 +18,7 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
     private HostBridge _hostBridge = null!;
     private IsaBridge _isaBridge = null!;
     private PowerManagement _power = null!;
+    private AcpiImage _acpi = null!;
     private int? _exitCode;
     private bool _powerOff, _reset;
 
@@ -36,6 +37,7 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
 
     /// <summary>The firmware in ROM; null where kernels are started directly, in the state in which firmware would leave the board.</summary>
     public FirmwareRom? Firmware { get; }
+    public FirmwareConfiguration FirmwareConfiguration { get; private set; } = null!;
     public PciBus Pci { get; private set; } = null!;
     public GuestClock Clock { get; private set; } = null!;
     public EventQueue Events { get; private set; } = null!;
@@ -76,8 +78,10 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         Apic.LintUnmasked += SignalInterrupt;
         Apic.InitReceived += RequestReset;
 
-        Pit = Add(new Pit(Clock, Events, Interrupts.CreateLine(InterruptRouter.TimerIrq)));
-        Rtc = Add(new Rtc(Clock, Events, Interrupts.CreateLine(Rtc.Irq), _options.StartTime));
+        IrqLine timerLine = Interrupts.CreateLine(InterruptRouter.TimerIrq), rtcLine = Interrupts.CreateLine(Rtc.Irq);
+        Pit = Add(new Pit(Clock, Events, timerLine));
+        Rtc = Add(new Rtc(Clock, Events, rtcLine, _options.StartTime));
+        Add(new Hpet(Clock, Events, Interrupts, timerLine, rtcLine));
         SystemControl control = Add(new SystemControl(Memory, RequestReset));
         Pci = Add(new PciBus(Ports, Memory, control));
         _hostBridge = Add(new HostBridge(Memory, Firmware));
@@ -89,6 +93,9 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         Add(new PostPort());
         DebugConsole = Add(new DebugConsole());
         Add(new DebugExit(Exit));
+        FirmwareConfiguration = Add(new FirmwareConfiguration(Memory));
+        _acpi = AcpiTables.Build(Map, _devices);
+        FirmwareItems.Fill(FirmwareConfiguration, Map, _acpi, _options.FirmwareItems);
         Reset();
     }
 
@@ -129,7 +136,7 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         _hostBridge.EnableShadow();
         PciSetup.Configure(Pci, _isaBridge, Pic);
         _power.EnableBlock();
-        AcpiTables.Write(Memory);
+        _acpi.Place(Memory, (uint)BoardMemory.TablesStart);
     }
 
     // Time

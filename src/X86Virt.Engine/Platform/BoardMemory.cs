@@ -14,7 +14,7 @@ public sealed class BoardMemory
     /// <summary>RAM that the host bridge can hide behind firmware, up to 1 MiB.</summary>
     public const ulong ShadowStart = 0xC_0000;
 
-    /// <summary>Firmware tables of a direct boot: ACPI, MP.</summary>
+    /// <summary>Firmware tables of a direct boot.</summary>
     public const ulong TablesStart = 0xE_0000, TablesLength = 0x2_0000;
     public const ulong FourGiB = 1UL << 32;
 
@@ -39,6 +39,9 @@ public sealed class BoardMemory
             memory.MapRam(FourGiB, HighSize, LowSize);
         E820Map = BuildMap();
     }
+
+    /// <summary>Where the hole for devices starts, whether or not there is RAM up to it.</summary>
+    public ulong HoleStart => HighSize == 0 ? SmallHole : LargeHole;
 
     /// <summary>Bytes of RAM below 4 GiB.</summary>
     public ulong LowSize { get; }

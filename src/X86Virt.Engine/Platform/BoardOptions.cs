@@ -14,4 +14,7 @@ public sealed record BoardOptions
 
     /// <summary>An image of firmware, which the processor then starts in; empty to start kernels directly.</summary>
     public ReadOnlyMemory<byte> Firmware { get; init; }
+
+    /// <summary>Files that the firmware configuration device has besides the board's own; by custom their names begin with "opt/".</summary>
+    public IReadOnlyDictionary<string, ReadOnlyMemory<byte>> FirmwareItems { get; init; } = new Dictionary<string, ReadOnlyMemory<byte>>();
 }

@@ -142,6 +142,7 @@ public sealed partial class VirtualMachine : IDisposable
         _cpu.Reset();
         if (_boot != null)
             BootPlan = BootLoader.Load(_boot, new BootTarget(_memory, _cpu, _board.MemoryMap));
+        LinuxFirmwareItems.Publish(_board.FirmwareConfiguration, _boot, BootPlan);
     }
 
     /// <summary>Starts a machine that has not run, or one that stopped (from power-on).</summary>

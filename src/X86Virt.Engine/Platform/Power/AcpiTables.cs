@@ -1,115 +1,57 @@
 using System.Buffers.Binary;
 using System.Text;
-using X86Virt.Engine.Memory;
 
 namespace X86Virt.Engine.Platform;
 
 /// <summary>
-/// The ACPI tables that firmware would leave behind (ACPI 6.5, 5.2): RSDP, RSDT and XSDT, FADT, FACS, MADT, and a DSDT that says how to
-/// switch off. Operating systems find the RSDP by its signature, at multiples of 16 bytes below 1 MiB.
+/// The ACPI tables of the board (ACPI 6.5, 5.2): RSDP, RSDT and XSDT, FADT, FACS, MADT, DSDT, and HPET where there is one.
 /// </summary>
-internal sealed class AcpiTables
+internal static class AcpiTables
 {
-    private const uint LocalApicAddress = 0xFEE0_0000, IoApicAddress = 0xFEC0_0000;
-    private const byte LevelTriggeredActiveHigh = 0x0D;
     private const byte ResetValue = 0x0F;
-    private const int HeaderLength = 36, RsdpLength = 36, FadtLength = 244, FacsLength = 64;
+    private const int HeaderLength = 36, FadtLength = 244, FacsLength = 64;
 
-    private readonly byte[] _image = new byte[0x1000];
-    private readonly uint _address;
-    private int _end = RsdpLength;
-
-    private AcpiTables(uint address) => _address = address;
-
-    /// <summary>Writes the tables and returns the RSDP's address, which is the first.</summary>
-    public static ulong Write(PhysicalMemory memory)
+    public static AcpiImage Build(BoardMemory map, IReadOnlyList<Device> devices)
     {
-        var tables = new AcpiTables((uint)BoardMemory.TablesStart);
-        tables.Build();
-        memory.Write(BoardMemory.TablesStart, tables._image.AsSpan(0, tables._end));
-        return BoardMemory.TablesStart;
-    }
-
-    private void Build()
-    {
-        uint facs = Facs();
-        uint dsdt = Table("DSDT", 2, SoftOffPackage());
-        uint fadt = Table("FACP", 3, Fadt(facs, dsdt));
-        uint madt = Table("APIC", 3, Madt());
-        byte[] rsdtEntries = [.. Bytes(fadt), .. Bytes(madt)];
-        byte[] xsdtEntries = [.. Bytes(fadt), .. Bytes(0), .. Bytes(madt), .. Bytes(0)];
-        Rsdp(Table("RSDT", 1, rsdtEntries), Table("XSDT", 1, xsdtEntries));
+        var image = new AcpiImage();
+        int facs = image.Add(Facs(), 64);
+        int dsdt = image.AddTable("DSDT", 2, AcpiNamespace.Build(map, devices));
+        List<int> tables =
+        [
+            image.AddTable("FACP", 3, Fadt(facs, dsdt), (36, 4), (40, 4), (140, 8)),
+            image.AddTable("APIC", 3, Madt()),
+        ];
+        if (devices.OfType<Hpet>().Any())
+            tables.Add(image.AddTable("HPET", 1, HpetDescription()));
+        int rsdt = Root(image, "RSDT", tables, 4);
+        image.SetRsdp(rsdt, Root(image, "XSDT", tables, 8));
+        return image;
     }
 
     private static byte[] Bytes(uint value) => BitConverter.GetBytes(value);
 
-    /// <summary>Appends a table: header, content, checksum.</summary>
-    private uint Table(string signature, byte revision, ReadOnlySpan<byte> content)
+    private static int Root(AcpiImage image, string signature, List<int> tables, int entrySize)
     {
-        Span<byte> table = Take(HeaderLength + content.Length, 16, out uint address);
-        Put(table, signature);
-        BinaryPrimitives.WriteInt32LittleEndian(table[4..], table.Length);
-        table[8] = revision;
-        Put(table[10..], "X86VRT");
-        Put(table[16..], "X86VIRT ");
-        table[24] = 1;
-        Put(table[28..], "X86V");
-        table[32] = 1;
-        content.CopyTo(table[HeaderLength..]);
-        table[9] = Checksum(table);
-        return address;
+        byte[] entries = new byte[tables.Count * entrySize];
+        var pointers = new (int, int)[tables.Count];
+        for (int i = 0; i < tables.Count; i++)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(entries.AsSpan(i * entrySize), tables[i]);
+            pointers[i] = (HeaderLength + i * entrySize, entrySize);
+        }
+        return image.AddTable(signature, 1, entries, pointers);
     }
 
-    private Span<byte> Take(int length, int alignment, out uint address)
+    private static byte[] Facs()
     {
-        int start = (_end + alignment - 1) & -alignment;
-        _end = start + length;
-        address = _address + (uint)start;
-        return _image.AsSpan(start, length);
-    }
-
-    private static void Put(Span<byte> destination, string text) => Encoding.ASCII.GetBytes(text, destination);
-
-    /// <summary>What makes the bytes add up to 0.</summary>
-    private static byte Checksum(ReadOnlySpan<byte> bytes)
-    {
-        byte sum = 0;
-        foreach (byte b in bytes)
-            sum += b;
-        return (byte)-sum;
-    }
-
-    private void Rsdp(uint rsdt, uint xsdt)
-    {
-        Span<byte> rsdp = _image.AsSpan(0, RsdpLength);
-        Put(rsdp, "RSD PTR ");
-        Put(rsdp[9..], "X86VRT");
-        rsdp[15] = 2;
-        BinaryPrimitives.WriteUInt32LittleEndian(rsdp[16..], rsdt);
-        rsdp[20] = RsdpLength;
-        BinaryPrimitives.WriteUInt64LittleEndian(rsdp[24..], xsdt);
-        // The first covers what ACPI 1.0 knew, the second all.
-        rsdp[8] = Checksum(rsdp[..20]);
-        rsdp[32] = Checksum(rsdp);
-    }
-
-    private uint Facs()
-    {
-        Span<byte> facs = Take(FacsLength, 64, out uint address);
-        Put(facs, "FACS");
+        byte[] facs = new byte[FacsLength];
+        Encoding.ASCII.GetBytes("FACS", facs);
         facs[4] = FacsLength;
         facs[32] = 2;
-        return address;
+        return facs;
     }
 
-    /// <summary>AML: Name (_S5, Package (4) { SLP_TYP of PM1a and PM1b, 0, 0 }).</summary>
-    private static byte[] SoftOffPackage()
-    {
-        const byte NameOp = 0x08, PackageOp = 0x12, Zero = PowerManagement.SoftOff;
-        return [NameOp, (byte)'_', (byte)'S', (byte)'5', (byte)'_', PackageOp, 6, 4, Zero, Zero, Zero, Zero];
-    }
-
-    private static byte[] Fadt(uint facs, uint dsdt)
+    private static byte[] Fadt(int facs, int dsdt)
     {
         const int Wbinvd = 1 << 0, HaltIsC1 = 1 << 2, NoFixedPowerButton = 1 << 4, NoFixedSleepButton = 1 << 5, NoRtcWake = 1 << 6, ResetRegister = 1 << 10;
         const int LegacyDevices = 1 << 0, KeyboardController = 1 << 1;
@@ -123,8 +65,8 @@ internal sealed class AcpiTables
             (table[offset], table[offset + 1]) = (1, bits);
             Put16(offset + 4, port);
         }
-        Put32(36, facs);
-        Put32(40, dsdt);
+        Put32(36, (uint)facs);
+        Put32(40, (uint)dsdt);
         Put16(46, PowerManagement.Sci);
         Put32(48, PowerManagement.ApmControl);
         Put8(52, PowerManagement.AcpiEnable);
@@ -143,8 +85,8 @@ internal sealed class AcpiTables
         Put32(112, Wbinvd | HaltIsC1 | NoFixedPowerButton | NoFixedSleepButton | NoRtcWake | ResetRegister);
         PutPort(116, 8, SystemControl.ResetControl);
         Put8(128, ResetValue);
-        Put32(132, facs);
-        Put32(140, dsdt);
+        // The wide pointer to the FACS stays 0: only one of the two may be given.
+        Put32(140, (uint)dsdt);
         PutPort(148, 32, PowerManagement.EventBlock);
         PutPort(172, 16, PowerManagement.ControlBlock);
         PutPort(208, 32, PowerManagement.TimerBlock);
@@ -154,15 +96,27 @@ internal sealed class AcpiTables
     /// <summary>One processor, one IOAPIC, the ISA interrupts that differ from the rule, and NMI at LINT1.</summary>
     private static byte[] Madt()
     {
-        const byte LocalApic = 0, IoApic = 1, Override = 2, LocalNmi = 4, AllProcessors = 0xFF;
+        const byte processor = 0, ioApic = 1, nonMaskable = 4, allProcessors = 0xFF;
+        const uint legacyPics = 1;
         return
         [
-            .. Bytes(LocalApicAddress), .. Bytes(1),
-            LocalApic, 8, 0, 0, .. Bytes(1),
-            IoApic, 12, 0, 0, .. Bytes(IoApicAddress), .. Bytes(0),
-            Override, 10, 0, InterruptRouter.TimerIrq, .. Bytes(InterruptRouter.TimerPin), 0, 0,
-            Override, 10, 0, PowerManagement.Sci, .. Bytes(PowerManagement.Sci), LevelTriggeredActiveHigh, 0,
-            LocalNmi, 6, AllProcessors, 0, 0, 1,
+            .. Bytes((uint)LocalApic.DefaultAddress), .. Bytes(legacyPics),
+            processor, 8, 0, 0, .. Bytes(1),
+            ioApic, 12, IoApic.DefaultId, 0, .. Bytes((uint)IoApic.DefaultAddress), .. Bytes(0),
+            .. Override(InterruptRouter.TimerIrq, InterruptRouter.TimerPin, 0),
+            .. LevelInterrupts.SelectMany(irq => Override(irq, irq, LevelTriggeredActiveHigh)),
+            nonMaskable, 6, allProcessors, 0, 0, 1,
         ];
     }
+
+    private const byte LevelTriggeredActiveHigh = 0x0D;
+
+    /// <summary>The system control interrupt, and those that PCI devices may be led to.</summary>
+    private static byte[] LevelInterrupts => [5, PowerManagement.Sci, 10, 11];
+
+    private static byte[] Override(byte irq, byte pin, byte flags) => [2, 10, 0, irq, pin, 0, 0, 0, flags, 0];
+
+    /// <summary>The HPET's identity and address (IA-PC HPET 1.0a, 3.2.4).</summary>
+    private static byte[] HpetDescription()
+        => [.. Bytes(Hpet.Id), 0, 64, 0, 0, .. Bytes((uint)Hpet.DefaultAddress), .. Bytes(0), 0, 0, 0, 0];
 }

@@ -36,7 +36,8 @@ public sealed class PowerManagement : PciFunction, IPortDevice
     private const ushort SciEnable = 1 << 0, SleepEnable = 1 << 13;
     private const int SleepTypeShift = 10, SleepTypeMask = 7;
 
-    private static readonly PortRange _apmPorts = new(ApmControl, 2);
+    /// <summary>Ports that are always decoded, and those that firmware adds.</summary>
+    internal static readonly PortRange ApmPorts = new(ApmControl, 2), DefaultPorts = new(DefaultBase, BlockLength, 4);
 
     private readonly GuestClock _clock;
     private readonly IrqLine _sci;
@@ -66,7 +67,7 @@ public sealed class PowerManagement : PciFunction, IPortDevice
     }
 
     public override string Name => "Power management";
-    public override IReadOnlyList<PortRange> Ports => _block is { } block ? [_apmPorts, block] : [_apmPorts];
+    public override IReadOnlyList<PortRange> Ports => _block is { } block ? [ApmPorts, block] : [ApmPorts];
     public override IReadOnlyList<int> Irqs => [Sci];
 
     public override IReadOnlyList<DeviceRegister> Registers =>
