@@ -24,7 +24,7 @@ public sealed record EngineComparison(
 /// <para>Boots Linux in lockstep for three thousand million instructions.</para>
 /// </example>
 /// <example>
-/// <code>(Compare-VMEngine -FlatBinary ./boot.bin -Stride 1).Difference.Differences</code>
+/// <code>(Compare-VMEngine -FlatBinary ./boot.bin -Memory 1MB -Stride 1 -Count 1000).Difference.Differences</code>
 /// <para>Compares after every instruction, and lists what differs after the first that makes a difference.</para>
 /// </example>
 [Cmdlet(VerbsData.Compare, "VMEngine")]

@@ -47,7 +47,7 @@ public enum MemoryFormat
 [OutputType(typeof(byte[]), typeof(ushort[]), typeof(uint[]), typeof(ulong[]), typeof(string), typeof(MemoryLine))]
 public sealed class ReadVMMemory : MachineCmdlet
 {
-    private const int MaximumBytes = 1 << 30;
+    private const long MaximumBytes = 1 << 30;
 
     /// <summary>Where to read: a number, a hexadecimal string, or an object that has one: a register, an instruction, a breakpoint.</summary>
     [Parameter(Mandatory = true, Position = 1)]
@@ -57,8 +57,8 @@ public sealed class ReadVMMemory : MachineCmdlet
     /// <summary>How many bytes, or numbers with -As UInt16, UInt32, UInt64.</summary>
     [Parameter(Position = 2)]
     [Alias("Length")]
-    [ValidateRange(1, MaximumBytes)]
-    public int Count { get; set; } = 16;
+    [ValidateRange(1L, MaximumBytes)]
+    public long Count { get; set; } = 16;
 
     /// <summary>What to make of the bytes.</summary>
     [Parameter]
@@ -71,7 +71,7 @@ public sealed class ReadVMMemory : MachineCmdlet
     /// <inheritdoc/>
     protected override void Process(VirtualMachine machine)
     {
-        long length = (long)Count * As switch { MemoryFormat.UInt16 => 2, MemoryFormat.UInt32 => 4, MemoryFormat.UInt64 => 8, _ => 1 };
+        long length = Count * As switch { MemoryFormat.UInt16 => 2, MemoryFormat.UInt32 => 4, MemoryFormat.UInt64 => 8, _ => 1 };
         if (length > MaximumBytes)
             throw new MachineException("InvalidCount", $"{Count} numbers are {length} bytes; at most {MaximumBytes} can be read at once. Give a smaller -Count.");
         byte[] bytes = machine.ReadMemory(Address, (int)length, Physical ? AddressSpace.Physical : AddressSpace.Linear);

@@ -32,6 +32,7 @@ public sealed class WaitVM : MachineCmdlet
     /// <summary>A regular expression to wait for in what the guest has written to its console. Upper and lower case differ, unless it begins with (?i).</summary>
     [Parameter]
     [ValidateNotNull]
+    [RegexTransformation]
     public Regex? ConsoleText { get; set; }
 
     /// <summary>With -ConsoleText: look only at what Receive-VMConsole has not given out yet.</summary>

@@ -9,8 +9,8 @@ namespace X86Virt.Engine.Boot;
 /// </summary>
 public sealed class BootFile(string name, ReadOnlyMemory<byte> content)
 {
-    /// <summary>Largest result of decompression, so that a small file cannot exhaust the host.</summary>
-    private const int DecompressedLimit = 1 << 30;
+    /// <summary>Largest image, and largest result of decompression, so that no file can exhaust the host.</summary>
+    private const int ImageLimit = 1 << 30;
 
     public string Name { get; } = name;
     public ReadOnlyMemory<byte> Content { get; } = content;
@@ -19,18 +19,23 @@ public sealed class BootFile(string name, ReadOnlyMemory<byte> content)
 
     /// <summary>Reads a whole file; a <see cref="BootException"/> says why where that is not possible.</summary>
     /// <param name="path">Path in the host's file system.</param>
-    /// <param name="limit">A longer file is refused unread: the machine's memory size.</param>
-    public static BootFile Read(string path, ulong limit = int.MaxValue)
+    /// <param name="limit">A longer file is refused unread: the machine's memory size, for what goes into memory as it is.</param>
+    public static BootFile Read(string path, ulong limit = ImageLimit)
     {
+        if (Directory.Exists(path))
+            throw new BootException(BootFailure.Unreadable, path, "this is a folder", "Give the path of a file in it.");
         byte[] content;
-        int most = (int)Math.Min(limit, (ulong)Array.MaxLength);
+        int most = (int)Math.Min(limit, ImageLimit);
         try
         {
             using FileStream stream = File.OpenRead(path);
-            content = new byte[Math.Min(stream.CanSeek ? stream.Length : most, most)];
+            if (stream.CanSeek && stream.Length > most)
+                throw TooLong($"has {stream.Length} bytes");
+            // What the host makes up as it is read, a pipe or a device, has no length.
+            content = new byte[stream.CanSeek && stream.Length > 0 ? stream.Length : most];
             int length = stream.ReadAtLeast(content, content.Length, throwOnEndOfStream: false);
             if (length == content.Length && stream.ReadByte() >= 0)
-                throw new BootException(BootFailure.TooLarge, path, $"the file has more than the {most} bytes that fit", "Give the machine more memory (-Memory) or a smaller file.");
+                throw TooLong("has no end in sight");
             Array.Resize(ref content, length);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
@@ -39,6 +44,9 @@ public sealed class BootFile(string name, ReadOnlyMemory<byte> content)
         }
         return content.Length != 0 ? new BootFile(path, content)
             : throw new BootException(BootFailure.Empty, path, "the file has 0 bytes", "Fetch or build the image again.");
+
+        BootException TooLong(string length)
+            => new(BootFailure.TooLarge, path, $"the file {length}, of which at most {most} fit", "Give a smaller file, or the machine more memory (-Memory).");
     }
 
     /// <summary>The file itself, or what it holds if it is compressed with gzip.</summary>
@@ -58,8 +66,8 @@ public sealed class BootFile(string name, ReadOnlyMemory<byte> content)
             byte[] buffer = new byte[1 << 16];
             for (int n; (n = gzip.Read(buffer)) > 0;)
             {
-                if (result.Length + n > DecompressedLimit)
-                    throw new BootException(BootFailure.TooLarge, Name, $"the image decompresses to more than {DecompressedLimit >> 20} MiB", "Give an image, not an archive.");
+                if (result.Length + n > ImageLimit)
+                    throw new BootException(BootFailure.TooLarge, Name, $"the image decompresses to more than {ImageLimit >> 20} MiB", "Give an image, not an archive.");
                 result.Write(buffer, 0, n);
             }
         }

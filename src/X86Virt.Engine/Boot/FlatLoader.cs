@@ -28,6 +28,8 @@ internal static class FlatLoader
 
     public static BootPlan LoadElf(BootRequest request, BootTarget target, BootFile image)
     {
+        if (request.InitialRamDisk != null || request.Modules.Count != 0)
+            throw image.Unsupported("a plain ELF program takes neither an initial RAM disk nor modules", "Leave out -InitialRamDisk and -Module.");
         var elf = new ElfImage(image);
         BootMode mode = request.Mode == BootMode.Auto ? elf.Is64 ? BootMode.Long : BootMode.Protected : request.Mode;
         if (mode != (elf.Is64 ? BootMode.Long : BootMode.Protected))

@@ -23,5 +23,9 @@ internal static class ConfigurationCheck
             throw new MachineException("InvalidImage", $"Both the kernel '{c.Kernel}' and the flat binary '{c.FlatBinary}' are given. Give one of -Kernel and -FlatBinary.");
         if (c.Kernel == null && c.InitialRamDisk != null)
             throw new MachineException("InvalidImage", $"The initial RAM disk '{c.InitialRamDisk}' has no kernel to go with. Add -Kernel.");
+        if (c.Kernel == null && c.Modules.Count > 0)
+            throw new MachineException("InvalidImage", $"The module '{c.Modules[0].Path}' has no kernel to go with. Add -Kernel.");
+        if (c.Kernel == null && c.FlatBinary == null && (c.LoadAddress ?? c.EntryPoint) is { } address)
+            throw new MachineException("InvalidImage", $"There is nothing to load at 0x{address:x}. Add -FlatBinary.");
     }
 }

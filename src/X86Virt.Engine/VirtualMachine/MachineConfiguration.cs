@@ -2,6 +2,11 @@ using X86Virt.Engine.Boot;
 
 namespace X86Virt.Engine;
 
+/// <summary>A file that goes with a multiboot kernel.</summary>
+/// <param name="Path">Path in the host's file system.</param>
+/// <param name="Text">The string that the kernel finds with it.</param>
+public sealed record MachineModule(string Path, string Text = "");
+
 /// <summary>Everything that makes a machine; the same configuration makes the same machine.</summary>
 public sealed record MachineConfiguration
 {
@@ -29,8 +34,8 @@ public sealed record MachineConfiguration
     public string? InitialRamDisk { get; init; }
     public string CommandLine { get; init; } = "";
 
-    /// <summary>Multiboot modules: a path, then optionally a blank and the module's string.</summary>
-    public IReadOnlyList<string> Modules { get; init; } = [];
+    /// <summary>Multiboot modules.</summary>
+    public IReadOnlyList<MachineModule> Modules { get; init; } = [];
 
     /// <summary>Raw code, loaded at <see cref="LoadAddress"/> and started there.</summary>
     public string? FlatBinary { get; init; }

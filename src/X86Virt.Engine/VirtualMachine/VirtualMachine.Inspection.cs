@@ -34,6 +34,9 @@ public sealed partial class VirtualMachine
     public IReadOnlyList<DisassembledInstruction> Disassemble(ulong? address, int count, DisassemblySyntax syntax = DisassemblySyntax.Intel, int bitness = 0)
         => Inspect(cpu => Disassembler.Disassemble(cpu, address ?? Disassembler.NextAddress(cpu), count, syntax, bitness));
 
+    /// <summary>Linear address of the instruction that is executed next.</summary>
+    public ulong NextAddress => Inspect(Disassembler.NextAddress);
+
     /// <summary>The levels of the page walk for a linear address.</summary>
     public IReadOnlyList<PageWalkLevel> ResolveAddress(ulong linear) => Inspect(cpu => AddressResolver.Resolve(cpu, linear));
 

@@ -113,26 +113,21 @@ public sealed partial class VirtualMachine : IDisposable
         {
             return new BootRequest(BootFile.Read(c.Kernel))
             {
-                InitialRamDisk = c.InitialRamDisk == null ? null : BootFile.Read(c.InitialRamDisk),
+                InitialRamDisk = c.InitialRamDisk == null ? null : BootFile.Read(c.InitialRamDisk, c.MemorySize),
                 CommandLine = c.CommandLine,
-                Modules = [.. c.Modules.Select(Module)],
+                Modules = [.. c.Modules.Select(m => new BootModule(BootFile.Read(m.Path, c.MemorySize), m.Text))],
                 Mode = c.BootMode,
+                LoadAddress = c.LoadAddress,
                 EntryPoint = c.EntryPoint,
             };
         }
-        return c.FlatBinary == null ? null : new BootRequest(BootFile.Read(c.FlatBinary))
+        return c.FlatBinary == null ? null : new BootRequest(BootFile.Read(c.FlatBinary, c.MemorySize))
         {
             Format = BootFormat.Flat,
             LoadAddress = c.LoadAddress,
             EntryPoint = c.EntryPoint,
             Mode = c.BootMode,
         };
-    }
-
-    private static BootModule Module(string text)
-    {
-        int blank = text.IndexOf(' ', StringComparison.Ordinal);
-        return blank < 0 ? new BootModule(BootFile.Read(text), text) : new BootModule(BootFile.Read(text[..blank]), text);
     }
 
     /// <summary>Puts the board and the processor into their state at power-on and loads the image.</summary>
@@ -172,7 +167,7 @@ public sealed partial class VirtualMachine : IDisposable
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             if (State == MachineState.Stopped)
-                throw WrongState("Stop-VM", "It is not running.");
+                throw WrongState("Stop-VM", "Only one that runs or is suspended can be stopped.");
             Hold();
             if (State != MachineState.Stopped)
                 Ended(StopKind.User, "stopped by its user");
@@ -303,8 +298,17 @@ public sealed partial class VirtualMachine : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (State != state)
-            throw WrongState(action, $"It must be {state}.");
+            throw WrongState(action, Remedy(State, state));
     }
+
+    private static string Remedy(MachineState present, MachineState wanted) => (present, wanted) switch
+    {
+        (MachineState.Running, MachineState.Stopped) => "Stop it first (Stop-VM).",
+        (MachineState.Running, _) => "Suspend it first (Suspend-VM).",
+        (MachineState.Suspended, MachineState.Stopped) => "Stop it first (Stop-VM), or have it go on (Resume-VM).",
+        (MachineState.Suspended, _) => "Have it go on first (Resume-VM).",
+        _ => "Start it first (Start-VM).",
+    };
 
     private MachineException WrongState(string action, string remedy)
         => new("WrongMachineState", $"{action}: machine '{Name}' is {State}. {remedy}");

@@ -29,7 +29,7 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     [AllowEmptyString]
     public string CommandLine { get; set; } = "";
 
-    /// <summary>Multiboot modules: for each a path, then optionally a blank and the string that the kernel finds with it.</summary>
+    /// <summary>Multiboot modules: for each a path, in quotes if it has blanks, then optionally a blank and the string that the kernel finds with it.</summary>
     [Parameter]
     [ValidateNotNullOrEmpty]
     public string[] Module { get; set; } = [];
@@ -94,7 +94,7 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
             Kernel = newImage ? FullPath(Kernel) : c.Kernel,
             InitialRamDisk = newImage || InitialRamDisk != null ? FullPath(InitialRamDisk) : c.InitialRamDisk,
             CommandLine = IsBound(nameof(CommandLine)) ? CommandLine : c.CommandLine,
-            Modules = newImage || Module.Length > 0 ? [.. Module.Select(ModuleWithFullPath)] : c.Modules,
+            Modules = newImage || Module.Length > 0 ? [.. Module.Select(ModuleOf)] : c.Modules,
             FlatBinary = newImage ? FullPath(FlatBinary) : c.FlatBinary,
             LoadAddress = IsBound(nameof(LoadAddress)) ? LoadAddress : newImage ? null : c.LoadAddress,
             EntryPoint = IsBound(nameof(EntryPoint)) ? EntryPoint : newImage ? null : c.EntryPoint,
@@ -110,9 +110,13 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
 
     private string? FullPath(string? path) => path == null ? null : SessionState.Path.GetUnresolvedProviderPathFromPSPath(path);
 
-    private string ModuleWithFullPath(string module)
+    /// <summary>The path is the first word, or what stands in quotes.</summary>
+    private MachineModule ModuleOf(string text)
     {
-        int blank = module.IndexOf(' ', StringComparison.Ordinal);
-        return blank < 0 ? FullPath(module)! : FullPath(module[..blank]) + module[blank..];
+        bool quoted = text[0] is '"' or '\'' && text.IndexOf(text[0], 1) > 0;
+        int end = quoted ? text.IndexOf(text[0], 1) : text.IndexOf(' ', StringComparison.Ordinal);
+        return end < 0 ? new MachineModule(FullPath(text)!)
+            : quoted ? new MachineModule(FullPath(text[1..end])!, text[(end + 1)..].TrimStart())
+            : new MachineModule(FullPath(text[..end])!, text[(end + 1)..]);
     }
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Management.Automation;
 using System.Numerics;
+using System.Text.RegularExpressions;
 using X86Virt.Engine;
 
 namespace X86Virt.PowerShell;
@@ -32,6 +33,7 @@ public abstract class ElementTransformationAttribute : ArgumentTransformationAtt
         long l => l < 0 ? (ulong)l : l,
         byte or sbyte or short or ushort or uint or ulong => BigInteger.Parse(((IFormattable)value).ToString(null, CultureInfo.InvariantCulture), CultureInfo.InvariantCulture),
         BigInteger b => b,
+        decimal m when decimal.Floor(m) == m => (BigInteger)m,
         double d when Math.Floor(d) == d && Math.Abs(d) < 1e18 => (BigInteger)d,
         RegisterValue r => r.Value is ulong u ? u : (BigInteger)r.Value,
         string s => Parse(s.Trim().Replace("_", "", StringComparison.Ordinal)),
@@ -57,7 +59,10 @@ public sealed class AddressTransformationAttribute : ElementTransformationAttrib
             DisassembledInstruction i => i.Address,
             CodeBreakpoint b => b.Address,
             TraceRecord t => t.Address,
-            _ => Number(value) is { } n && n >= 0 && n <= ulong.MaxValue ? (ulong)n : value,
+            _ when Number(value) is { } n && n >= 0 && n <= ulong.MaxValue => (ulong)n,
+            string or IConvertible or BigInteger => throw new ArgumentTransformationMetadataException(
+                $"'{value}' is no address. Give a number of 64 bits such as 0x7c00, or an object that has an address: a register, an instruction, a breakpoint."),
+            _ => value,
         };
 }
 
@@ -81,6 +86,8 @@ public sealed class SizeTransformationAttribute : ElementTransformationAttribute
             throw new ArgumentTransformationMetadataException($"A size of {value} bytes is negative. Give a positive one, such as 256MB.");
         if (value is string text)
             return Parse(text);
+        if (value is double or float or decimal && Number(value) == null)
+            throw new ArgumentTransformationMetadataException($"A size of {value} bytes cannot be. Give whole bytes, such as 268435456 or 256MB.");
         return Number(value) is { } n && n >= 0 && n <= ulong.MaxValue ? (ulong)n : value;
     }
 
@@ -108,24 +115,36 @@ public sealed class SecondsTransformationAttribute : ElementTransformationAttrib
     /// <inheritdoc/>
     protected override object? Convert(object? value)
     {
-        double seconds;
-        switch (value)
+        double? seconds = value switch
         {
-            case TimeSpan:
-                return value;
-            case string text when !double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out seconds):
-                return value;
-            case string text:
-                seconds = double.Parse(text, CultureInfo.InvariantCulture);
-                break;
-            case IConvertible number:
-                seconds = number.ToDouble(CultureInfo.InvariantCulture);
-                break;
-            default:
-                return value;
+            TimeSpan span => span.TotalSeconds,
+            string text when double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) => number,
+            string text when TimeSpan.TryParse(text, CultureInfo.InvariantCulture, out TimeSpan span) => span.TotalSeconds,
+            string => null,
+            IConvertible number => number.ToDouble(CultureInfo.InvariantCulture),
+            _ => null,
+        };
+        return seconds is >= 0 and <= int.MaxValue / 1000 ? TimeSpan.FromSeconds(seconds.Value)
+            : throw new ArgumentTransformationMetadataException($"'{value}' cannot be a time-out. Give 0 to {int.MaxValue / 1000} seconds, or a TimeSpan of as much.");
+    }
+}
+
+/// <summary>Regular expressions.</summary>
+public sealed class RegexTransformationAttribute : ElementTransformationAttribute
+{
+    /// <inheritdoc/>
+    protected override object? Convert(object? value)
+    {
+        if (value is not string text)
+            return value;
+        try
+        {
+            return new Regex(text);
         }
-        return seconds is >= 0 and <= int.MaxValue / 1000 ? TimeSpan.FromSeconds(seconds)
-            : throw new ArgumentTransformationMetadataException($"A time-out of {seconds} seconds cannot be. Give 0 to {int.MaxValue / 1000} seconds or a TimeSpan.");
+        catch (RegexParseException e)
+        {
+            throw new ArgumentTransformationMetadataException($"'{text}' is no regular expression: {e.Message} For the text as it stands use [regex]::Escape(...).");
+        }
     }
 }
 

@@ -88,9 +88,10 @@ public sealed class ProcessorModel
         foreach (string text in switches)
         {
             bool on = !text.StartsWith('-');
-            string featureName = text.StartsWith('+') || !on ? text[1..] : text;
+            // sse4.1 and sse4_1 are names of the same.
+            string featureName = (text.StartsWith('+') || !on ? text[1..] : text).Replace(".", "", StringComparison.Ordinal).Replace("_", "", StringComparison.Ordinal);
             if (!Enum.GetNames<ProcessorFeature>().Contains(featureName, StringComparer.OrdinalIgnoreCase))
-                throw new ArgumentException($"There is no processor feature '{featureName}'. Choose from {string.Join(", ", Enum.GetNames<ProcessorFeature>())}; a '-' before it switches it off.");
+                throw new ArgumentException($"There is no processor feature '{text}'. Choose from {string.Join(", ", Enum.GetNames<ProcessorFeature>())}; a '-' before it switches it off.");
             var feature = Enum.Parse<ProcessorFeature>(featureName, ignoreCase: true);
             if (on && !ProcessorModels.Implemented.Has(feature))
                 throw new ArgumentException($"The feature '{feature}' cannot be had on this host, whose own processor lacks it. Leave it out.");

@@ -21,7 +21,7 @@ public static unsafe class RegisterSet
     private static RegisterValue Read(Cpu cpu, RegisterDefinition d)
     {
         BigInteger value = d.Read(cpu);
-        object plain = d.Bits <= 64 ? (ulong)value : value;
+        object plain = d.Bits <= 64 ? (object)(ulong)value : value;
         return new RegisterValue(d.Name, d.Group, d.Bits, plain, RegisterText.Hex(value, d.Bits), d.Describe(cpu));
     }
 
