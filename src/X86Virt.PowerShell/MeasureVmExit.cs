@@ -5,7 +5,7 @@ namespace X86Virt.PowerShell;
 
 /// <summary>Counts the exits of machines: transfers from the guest to the monitor, by kind.</summary>
 /// <remarks>
-/// <para>Port accesses are counted by port, MSR accesses by register, exceptions by vector; then device memory, control and debug registers, CPUID, time-stamp reads, page invalidations, halts and interrupts. Counts begin when a machine is made, or at the last -Reset.</para>
+/// <para>Port accesses are counted by port, MSR accesses by register, exceptions by vector; then device memory, accesses that nothing answered (ports by port), control and debug registers, CPUID, time-stamp reads, page invalidations, halts and interrupts. Counts begin when a machine is made, or at the last -Reset.</para>
 /// </remarks>
 /// <example>
 /// <code>Measure-VmExit demo | Sort-Object Count -Descending</code>
@@ -14,6 +14,10 @@ namespace X86Virt.PowerShell;
 /// <example>
 /// <code>Measure-VmExit demo -Reset; Step-VM demo -Count 100; Measure-VmExit demo -Kind PortIo</code>
 /// <para>Counts the port accesses of 100 instructions.</para>
+/// </example>
+/// <example>
+/// <code>Measure-VmExit demo -Kind UnclaimedPort, UnclaimedMemory</code>
+/// <para>Shows where a guest looked for devices that there are not.</para>
 /// </example>
 [Cmdlet(VerbsDiagnostic.Measure, "VmExit", DefaultParameterSetName = ByName)]
 [OutputType(typeof(ExitCount))]

@@ -16,6 +16,10 @@ namespace X86Virt.PowerShell;
 /// <code>New-VirtualMachine -Name boot -FlatBinary ./boot.bin -LoadAddress 0x7c00 -BootMode Real -Memory 16MB</code>
 /// <para>Makes a machine that starts with a boot sector in real mode.</para>
 /// </example>
+/// <example>
+/// <code>New-VirtualMachine -Name bios -Firmware ./bios-256k.bin -FirmwareItem @{ 'etc/sercon-port' = [BitConverter]::GetBytes(0x3f8L) }</code>
+/// <para>Makes a machine that starts in SeaBIOS, and has it use the first serial port as its screen.</para>
+/// </example>
 [Cmdlet(VerbsCommon.New, "VirtualMachine", SupportsShouldProcess = true)]
 [OutputType(typeof(VirtualMachine))]
 public sealed class NewVirtualMachine : MachineSettingsCmdlet

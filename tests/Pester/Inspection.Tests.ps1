@@ -321,6 +321,18 @@ Describe 'Devices and exits' {
         ($exits | Where-Object { $_.Kind -eq 'Halt' }).Count | Should -Be 1
     }
 
+    It 'reads all ones where nothing answers, and counts that' {
+        # in al, 0x99; mov ecx, eax; in eax, 0x9a; mov edx, eax; mov ebx, [0xd0000000]; out 0x98, al; mov al, 1; out 0xf4, al
+        $vm = New-TestMachine test-unclaimed 'E4 99 89 C1 E5 9A 89 C2 8B 1D 00 00 00 D0 E6 98 B0 01 E6 F4' @{ BootMode = 'Protected'; LoadAddress = 0x100000 }
+        Start-VM $vm -Wait -Timeout 60
+        (Get-VMRegister $vm -Register CL).Value | Should -Be 0xff
+        (Get-VMRegister $vm -Register EDX).Value | Should -Be 0xffffffffL
+        (Get-VMRegister $vm -Register EBX).Value | Should -Be 0xffffffffL
+        $ports = Measure-VmExit $vm -Kind UnclaimedPort
+        $ports.Number | Should -Be @(0x98, 0x99, 0x9a, 0x9b, 0x9c, 0x9d)
+        (Measure-VmExit $vm -Kind UnclaimedMemory).Count | Should -Be 1
+    }
+
     It 'counts anew after -Reset' {
         $vm = New-TestMachine test-anew $TestGuest.Ok
         Step-VM $vm -Count 3

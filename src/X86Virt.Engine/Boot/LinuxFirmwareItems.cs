@@ -12,25 +12,24 @@ internal static class LinuxFirmwareItems
     private const byte Loader = 0xB0, CanUseHeap = 0x80;
     private const int SectorSize = 512;
 
-    /// <summary>From this protocol on the command line may be anywhere.</summary>
-    private const ushort OldestProtocol = 0x202;
+    /// <summary>From this protocol on the command line may be anywhere, and the header says how high the RAM disk may be.</summary>
+    private const ushort OldestProtocol = 0x203;
 
-    /// <summary>Publishes what was booted if it is a Linux kernel, and else takes away what an earlier boot published.</summary>
-    public static void Publish(FirmwareConfiguration configuration, BootRequest? request, BootPlan? plan)
+    /// <summary>Room at the top of RAM that firmware keeps its tables in.</summary>
+    private const uint FirmwareRoom = 0x2_0000;
+
+    /// <summary>Publishes a kernel if it is Linux.</summary>
+    /// <param name="configuration">Where the items go.</param>
+    /// <param name="request">What is booted.</param>
+    /// <param name="lowMemory">Bytes of RAM below 4 GiB.</param>
+    public static void Publish(FirmwareConfiguration configuration, BootRequest request, ulong lowMemory)
     {
-        for (ushort key = FirmwareKey.KernelAddress; key <= FirmwareKey.SetupData; key++)
-        {
-            if (key is <= FirmwareKey.InitrdSize or >= FirmwareKey.KernelEntry)
-                configuration.Remove(key);
-        }
-        if (request == null || plan?.Format != BootFormat.Linux)
-            return;
         BootFile kernel = request.Kernel.Decompressed();
-        if (kernel.U16(0x206, "the boot protocol version") < OldestProtocol)
+        if (!LinuxLoader.Recognises(kernel) || kernel.U16(0x206, "the boot protocol version") < OldestProtocol)
             return;
         byte sectors = kernel.U8(0x1F1, "the number of set-up sectors");
         int setupLength = ((sectors == 0 ? 4 : sectors) + 1) * SectorSize;
-        byte[] setup = kernel.Content[..setupLength].ToArray();
+        byte[] setup = kernel.Slice(0, (ulong)setupLength, "the set-up code").ToArray();
         setup[0x210] = Loader;
         setup[0x211] |= CanUseHeap;
         GuestLayout.Put(setup, 0x224, (ushort)(CommandLineAddress - SetupAddress - 0x200));
@@ -45,7 +44,8 @@ internal static class LinuxFirmwareItems
         configuration.Set(FirmwareKey.KernelData, kernel.Content[setupLength..]);
         if (request.InitialRamDisk is { } disk)
         {
-            uint address = (uint)plan.Ranges.First(r => r.What == LinuxLoader.InitialRamDisk).Address;
+            ulong top = Math.Min(lowMemory - FirmwareRoom, kernel.U32(0x22C, "the highest initrd address") + 1UL);
+            uint address = (uint)(top - Math.Min(disk.Length, top)) & ~0xFFFU;
             GuestLayout.Put(setup, 0x218, address);
             GuestLayout.Put(setup, 0x21C, (uint)disk.Length);
             configuration.Set32(FirmwareKey.InitrdAddress, address);

@@ -8,9 +8,6 @@ namespace X86Virt.Engine.Boot;
 /// </summary>
 internal sealed unsafe class LinuxLoader
 {
-    /// <summary>What its range is called in the plan.</summary>
-    public const string InitialRamDisk = "the initial RAM disk";
-
     private const uint HeaderMagic = 0x5372_6448; // "HdrS"
     private const ulong HighLoadAddress = 0x10_0000, LowLoadAddress = 0x1000;
 
@@ -165,7 +162,7 @@ internal sealed unsafe class LinuxLoader
         if (_request.InitialRamDisk is not { } disk)
             return;
         uint highest = _version >= 0x203 ? _kernel.U32(0x22C, "the highest initrd address") : OldInitialRamDiskMax;
-        ulong address = _layout.AllocateHigh(disk.Name, InitialRamDisk, disk.Length, 0x1000, HighLoadAddress, highest + 1UL);
+        ulong address = _layout.AllocateHigh(disk.Name, "the initial RAM disk", disk.Length, 0x1000, HighLoadAddress, highest + 1UL);
         _layout.Fill(address, disk.Span, disk.Length);
         GuestLayout.Put(parameters, 0x218, (uint)address);
         GuestLayout.Put(parameters, 0x21C, (uint)disk.Length);

@@ -1,3 +1,5 @@
+using X86Virt.Engine.Platform;
+
 namespace X86Virt.Engine;
 
 /// <summary>Refuses configurations that no machine can be made of.</summary>
@@ -21,6 +23,12 @@ internal static class ConfigurationCheck
             throw new MachineException("InvalidEngine", $"There is no engine {c.Engine}. Choose one of {string.Join(", ", Enum.GetNames<EngineKind>())}.");
         if (c.Kernel != null && c.FlatBinary != null)
             throw new MachineException("InvalidImage", $"Both the kernel '{c.Kernel}' and the flat binary '{c.FlatBinary}' are given. Give one of -Kernel and -FlatBinary.");
+        if (c.Firmware != null && c.FlatBinary != null)
+            throw new MachineException("InvalidImage", $"Both the firmware '{c.Firmware}' and the flat binary '{c.FlatBinary}' are given. Give one of -Firmware and -FlatBinary.");
+        if (c.FirmwareItems.Keys.FirstOrDefault(name => !FirmwareConfiguration.IsFileName(name)) is { } bad)
+            throw new MachineException("InvalidFirmwareItem", $"'{bad}' cannot name a firmware item. Give -FirmwareItem names of 1 to {FirmwareConfiguration.MaximumNameLength} ASCII characters, such as 'opt/name'.");
+        if (c.FirmwareItems.Count > FirmwareItems.MaximumOwn)
+            throw new MachineException("InvalidFirmwareItem", $"{c.FirmwareItems.Count} firmware items are given. Give -FirmwareItem {FirmwareItems.MaximumOwn} at most.");
         if (c.Kernel == null && c.InitialRamDisk != null)
             throw new MachineException("InvalidImage", $"The initial RAM disk '{c.InitialRamDisk}' has no kernel to go with. Add -Kernel.");
         if (c.Kernel == null && c.Modules.Count > 0)

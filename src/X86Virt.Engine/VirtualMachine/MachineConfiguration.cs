@@ -47,6 +47,12 @@ public sealed record MachineConfiguration
     /// <summary>The processor mode a flat binary starts in.</summary>
     public BootMode BootMode { get; init; }
 
+    /// <summary>A firmware image, started at the reset vector; a Linux kernel is then its to load, from the firmware configuration device.</summary>
+    public string? Firmware { get; init; }
+
+    /// <summary>Files of the firmware configuration device besides the board's own, by name ("opt/…").</summary>
+    public IReadOnlyDictionary<string, ReadOnlyMemory<byte>> FirmwareItems { get; init; } = new Dictionary<string, ReadOnlyMemory<byte>>();
+
     /// <summary>A guest's reset stops the machine instead of starting it again.</summary>
     public bool NoReboot { get; init; }
 }

@@ -44,10 +44,12 @@ public sealed partial class VirtualMachine
     public IReadOnlyList<DeviceInformation> ReadDevices() => Inspect(_ => (IReadOnlyList<DeviceInformation>)[.. _board.Devices.Select(d => DeviceInformation.Of(Name, d))]);
 
     /// <summary>All counts since the machine was made, or since <see cref="ResetStatistics"/>.</summary>
-    public MachineStatistics ReadStatistics() => Inspect(MachineStatistics.Of).Since(_statisticsBase);
+    public MachineStatistics ReadStatistics() => Inspect(CountExits).Since(_statisticsBase);
 
     /// <summary>Counts anew from here.</summary>
-    public void ResetStatistics() => _statisticsBase = Inspect(MachineStatistics.Of);
+    public void ResetStatistics() => _statisticsBase = Inspect(CountExits);
+
+    private MachineStatistics CountExits(Cpu cpu) => MachineStatistics.Of(cpu, _board.Ports);
 
     /// <summary>Suspends the machine before it executes the instruction at a linear address. False if that is set already.</summary>
     public bool AddBreakpoint(ulong address) => Inspect(_ => _breakpoints.Add(address));

@@ -43,7 +43,7 @@ public sealed partial class VirtualMachine : IDisposable
         _memory = new PhysicalMemory(configuration.MemorySize);
         try
         {
-            _board = new Board(_memory, new BoardOptions { ClockRate = configuration.ClockRate, RealTime = configuration.Clock == ClockKind.RealTime });
+            _board = new Board(_memory, BoardOptionsOf(configuration));
             _cpu = new Cpu(_memory, _board, model);
             _board.Attach(_cpu);
             _engine = CreateEngine(configuration.Engine, _cpu);
@@ -107,6 +107,21 @@ public sealed partial class VirtualMachine : IDisposable
         _ => new BinaryTranslation(cpu),
     };
 
+    private static BoardOptions BoardOptionsOf(MachineConfiguration c) => new()
+    {
+        ClockRate = c.ClockRate,
+        RealTime = c.Clock == ClockKind.RealTime,
+        Firmware = c.Firmware == null ? default : ReadFirmware(c.Firmware),
+        FirmwareItems = c.FirmwareItems,
+    };
+
+    private static ReadOnlyMemory<byte> ReadFirmware(string path)
+    {
+        BootFile image = BootFile.Read(path, FirmwareRom.MaximumLength);
+        return FirmwareRom.IsImageLength((int)image.Length) ? image.Content
+            : throw new BootException(BootFailure.Invalid, path, $"a firmware image does not have {image.Length} bytes", "Give one of 64 KiB to 2 MiB in multiples of 64 KiB, such as SeaBIOS's bios-256k.bin.");
+    }
+
     private static BootRequest? BootRequestOf(MachineConfiguration c)
     {
         if (c.Kernel != null)
@@ -135,9 +150,13 @@ public sealed partial class VirtualMachine : IDisposable
     {
         _board.Reset();
         _cpu.Reset();
-        if (_boot != null)
+        if (_boot == null)
+            return;
+        if (_board.Firmware == null)
             BootPlan = BootLoader.Load(_boot, new BootTarget(_memory, _cpu, _board.MemoryMap));
-        LinuxFirmwareItems.Publish(_board.FirmwareConfiguration, _boot, BootPlan);
+        else if (BootLoader.Recognise(_boot.Kernel) != BootFormat.Linux)
+            throw _boot.Kernel.Unsupported("firmware is given a kernel that is no Linux bzImage", "Leave out -Firmware to start it directly.");
+        LinuxFirmwareItems.Publish(_board.FirmwareConfiguration, _boot, _board.Map.LowSize);
     }
 
     /// <summary>Starts a machine that has not run, or one that stopped (from power-on).</summary>

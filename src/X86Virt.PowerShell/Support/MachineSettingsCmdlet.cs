@@ -1,4 +1,6 @@
+using System.Collections;
 using System.Management.Automation;
+using System.Text;
 using X86Virt.Engine;
 using X86Virt.Engine.Boot;
 
@@ -77,6 +79,16 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     [Parameter]
     public long ClockRate { get; set; }
 
+    /// <summary>A firmware image such as SeaBIOS's bios-256k.bin, in which the processor starts. A Linux kernel is then not started directly: firmware finds it, with its command line and RAM disk, in the firmware configuration device (fw_cfg).</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    public string? Firmware { get; set; }
+
+    /// <summary>Files of the firmware configuration device, by name: @{ 'opt/name' = 'text' }. A value is text or bytes.</summary>
+    [Parameter]
+    [ValidateNotNull]
+    public IDictionary FirmwareItem { get; set; } = new Hashtable();
+
     /// <summary>A reset by the guest stops the machine instead of starting it again.</summary>
     [Parameter]
     public SwitchParameter NoReboot { get; set; }
@@ -104,8 +116,21 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
             Features = IsBound(nameof(Feature)) ? Feature : c.Features,
             Clock = IsBound(nameof(Clock)) ? Clock : c.Clock,
             ClockRate = IsBound(nameof(ClockRate)) ? ClockRate : c.ClockRate,
+            Firmware = Firmware != null ? FullPath(Firmware) : FlatBinary != null ? null : c.Firmware,
+            FirmwareItems = IsBound(nameof(FirmwareItem)) ? FirmwareItems() : c.FirmwareItems,
             NoReboot = IsBound(nameof(NoReboot)) ? NoReboot : c.NoReboot,
         };
+    }
+
+    private Dictionary<string, ReadOnlyMemory<byte>> FirmwareItems()
+    {
+        var items = new Dictionary<string, ReadOnlyMemory<byte>>();
+        foreach (DictionaryEntry item in FirmwareItem)
+        {
+            object? value = item.Value is PSObject wrapped ? wrapped.BaseObject : item.Value;
+            items[$"{item.Key}"] = LanguagePrimitives.TryConvertTo(value, out byte[] bytes) && value is not string ? bytes : Encoding.UTF8.GetBytes($"{value}");
+        }
+        return items;
     }
 
     private string? FullPath(string? path) => path == null ? null : SessionState.Path.GetUnresolvedProviderPathFromPSPath(path);

@@ -47,10 +47,12 @@ public sealed class FirmwareConfiguration(PhysicalMemory memory) : Device, IPort
 
     public void Remove(ushort key) => _items.Remove(key);
 
+    public static bool IsFileName(string name) => name.Length is > 0 and <= MaximumNameLength && Ascii.IsValid(name);
+
     /// <summary>Adds a file or replaces it; names are paths of ASCII characters.</summary>
     public void SetFile(string name, ReadOnlyMemory<byte> content)
     {
-        if (name.Length is 0 or > MaximumNameLength || !Ascii.IsValid(name))
+        if (!IsFileName(name))
             throw new ArgumentException($"'{name}' cannot name a firmware configuration file; give 1 to {MaximumNameLength} ASCII characters.", nameof(name));
         if (_files.Count == MaximumFiles && !_files.ContainsKey(name))
             throw new ArgumentException($"There is no room for the firmware configuration file '{name}': {MaximumFiles} files are there. Leave one out.", nameof(name));

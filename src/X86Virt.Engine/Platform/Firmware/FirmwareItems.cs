@@ -9,6 +9,9 @@ internal static class FirmwareItems
     /// <summary>The device has its traditional and its DMA interface.</summary>
     private const uint Features = 1 << 0 | 1 << 1;
 
+    /// <summary>Files that there is room for besides the board's.</summary>
+    public const int MaximumOwn = FirmwareConfiguration.MaximumFiles - 8;
+
     public static void Fill(FirmwareConfiguration configuration, BoardMemory map, AcpiImage acpi, IEnumerable<KeyValuePair<string, ReadOnlyMemory<byte>>> own)
     {
         configuration.Set(FirmwareKey.Signature, "QEMU"u8.ToArray());

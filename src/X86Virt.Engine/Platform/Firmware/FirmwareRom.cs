@@ -18,12 +18,14 @@ public sealed class FirmwareRom
     /// <param name="image">64 KiB to 2 MiB, whole multiples of 64 KiB.</param>
     public FirmwareRom(PhysicalMemory memory, ReadOnlySpan<byte> image)
     {
-        if (image.Length is 0 or > MaximumLength || image.Length % 0x1_0000 != 0)
+        if (!IsImageLength(image.Length))
             throw new ArgumentException($"A firmware image of {image.Length} bytes: give 64 KiB to {MaximumLength >> 20} MiB in multiples of 64 KiB.", nameof(image));
         _length = (ulong)image.Length;
         _offset = memory.AddRom(image);
         memory.MapRom(BoardMemory.FourGiB - _length, _length, _offset);
     }
+
+    public static bool IsImageLength(int length) => length is > 0 and <= MaximumLength && length % 0x1_0000 == 0;
 
     /// <summary>Where in the memory block the ROM is that answers at an address below 1 MiB; null if it does not reach down there.</summary>
     public ulong? OffsetOf(ulong address)

@@ -1,3 +1,4 @@
+using X86Virt.Engine.Platform;
 using X86Virt.Engine.Processor;
 
 namespace X86Virt.Engine;
@@ -10,6 +11,12 @@ public enum ExitKind
 
     /// <summary>A load or store that a device answers.</summary>
     DeviceMemory,
+
+    /// <summary>A byte read from or written to a port that no device claims; also counted as port access. The number is the port.</summary>
+    UnclaimedPort,
+
+    /// <summary>A load or store that neither memory nor a device answers.</summary>
+    UnclaimedMemory,
 
     /// <summary>RDMSR; the number is the register.</summary>
     MsrRead,
@@ -52,27 +59,28 @@ public sealed record ExitCount(ExitKind Kind, long? Number, string Detail, long 
 /// <summary>Everything counted about a machine, at one moment.</summary>
 /// <param name="InstructionsRetired">Over the same time.</param>
 /// <param name="Exits">The exits that happened, by kind and number.</param>
-/// <param name="UnclaimedAccesses">Loads and stores that nothing answered.</param>
-public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<ExitCount> Exits, long UnclaimedAccesses)
+public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<ExitCount> Exits)
 {
-    internal static readonly MachineStatistics Zero = new(0, [], 0);
+    internal static readonly MachineStatistics Zero = new(0, []);
 
     /// <summary>What was counted after an earlier snapshot.</summary>
     public MachineStatistics Since(MachineStatistics earlier)
     {
         Dictionary<(ExitKind, long?), long> before = earlier.Exits.ToDictionary(e => (e.Kind, e.Number), e => e.Count);
         return new MachineStatistics(InstructionsRetired - earlier.InstructionsRetired,
-            [.. Exits.Select(e => e with { Count = e.Count - before.GetValueOrDefault((e.Kind, e.Number)) }).Where(e => e.Count > 0)],
-            UnclaimedAccesses - earlier.UnclaimedAccesses);
+            [.. Exits.Select(e => e with { Count = e.Count - before.GetValueOrDefault((e.Kind, e.Number)) }).Where(e => e.Count > 0)]);
     }
 
-    internal static unsafe MachineStatistics Of(Cpu cpu)
+    internal static unsafe MachineStatistics Of(Cpu cpu, PortBus bus)
     {
         CpuStatistics c = cpu.Statistics;
         var exits = new List<ExitCount>();
         for (int port = 0; port < c.Ports.Length; port++)
             Add(ExitKind.PortIo, c.Ports[port], port, $"port 0x{port:x}");
         Add(ExitKind.DeviceMemory, c.DeviceAccesses);
+        for (int port = 0; port < bus.Unclaimed.Length; port++)
+            Add(ExitKind.UnclaimedPort, bus.Unclaimed[port], port, $"port 0x{port:x}");
+        Add(ExitKind.UnclaimedMemory, cpu.Memory.UnclaimedAccesses);
         AddMsrs(ExitKind.MsrRead, c.MsrReads);
         AddMsrs(ExitKind.MsrWrite, c.MsrWrites);
         AddMsrs(ExitKind.UnknownMsr, c.UnknownMsrs);
@@ -88,7 +96,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
         Add(ExitKind.SoftwareInterrupt, c.SoftwareInterrupts);
         for (int vector = 0; vector < c.Exceptions.Length; vector++)
             Add(ExitKind.Exception, c.Exceptions[vector], vector, ExceptionName.Of(vector));
-        return new MachineStatistics(cpu.State->Retired, exits, cpu.Memory.UnclaimedAccesses);
+        return new MachineStatistics(cpu.State->Retired, exits);
 
         void AddMsrs(ExitKind kind, MsrCounts counts)
         {

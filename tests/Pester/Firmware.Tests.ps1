@@ -1,0 +1,45 @@
+BeforeDiscovery {
+    $bios = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'artifacts', 'guests', 'bios-256k.bin'))
+    $missing = -not [IO.File]::Exists($bios)
+}
+BeforeAll {
+    . $PSScriptRoot/TestMachines.ps1
+    $Bios = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'artifacts', 'guests', 'bios-256k.bin'))
+}
+
+Describe 'Firmware' {
+    AfterEach { Remove-TestMachine }
+
+    It 'starts at the reset vector and looks for something to boot' -Skip:$missing {
+        $vm = New-VirtualMachine -Name test-bios -Memory 64MB -Firmware $Bios
+        (Get-VMRegister $vm).RIP | Should -Be 0xfff0
+        Start-VM $vm
+        Wait-VM $vm -ConsoleText 'No bootable device' -Timeout 120 -ErrorAction Stop
+        Get-VMConsole $vm | Should -Match 'Hard Disk'
+        (Get-VMDevice $vm -Device 'Power management').Ports | Should -Contain '0x600-0x63f'
+    }
+
+    It 'is not given with a flat binary, nor of an odd size' {
+        $odd = Save-TestFile odd.bin ([byte[]]::new(1000))
+        { New-VirtualMachine -Name test-odd -Firmware $odd -ErrorAction Stop } | Should -Throw '*1000 bytes*'
+        { New-VirtualMachine -Name test-odd -Firmware $odd -FlatBinary $odd -ErrorAction Stop } | Should -Throw -ErrorId 'InvalidImage,X86Virt.PowerShell.NewVirtualMachine'
+    }
+}
+
+Describe 'Firmware items' {
+    AfterEach { Remove-TestMachine }
+
+    It '<Kind> is what the guest reads' -ForEach @(
+        @{ Kind = 'text'; Value = 'hello' }
+        @{ Kind = 'an array of bytes'; Value = [byte[]](0x68, 1, 2) }
+    ) {
+        # Sorts before the board's own files, so that its key is the first: select 0x20, read a byte, end with it.
+        $vm = New-TestMachine test-item '66 BA 10 05 66 B8 20 00 66 EF 42 EC 66 BA F4 00 EE' @{ BootMode = 'Protected'; LoadAddress = 0x100000; FirmwareItem = @{ 'a/b' = $Value } }
+        Start-VM $vm -Wait -Timeout 60
+        $vm.ExitCode | Should -Be 0xd1
+    }
+
+    It 'with a bad name is refused' {
+        { New-VirtualMachine -Name test-bad -FirmwareItem @{ ('x' * 60) = 1 } -ErrorAction Stop } | Should -Throw -ErrorId 'InvalidFirmwareItem,X86Virt.PowerShell.NewVirtualMachine'
+    }
+}
