@@ -19,6 +19,20 @@ param(
     [string] $Filter,
     # Test: those that take minutes too.
     [switch] $All,
+    # Bench: engines to measure; DecodedCache and BinaryTranslation if not given.
+    [ValidateSet('Interpreter', 'DecodedCache', 'BinaryTranslation')]
+    [string[]] $Engine,
+    # Bench: only kernels of these names, which may have wildcards.
+    [string[]] $Kernel,
+    # Bench: only these suites.
+    [ValidateSet('compute', 'system', 'startup', 'boot')]
+    [string[]] $Suite,
+    # Bench: runs of each, in turns.
+    [ValidateRange(1, 1000)]
+    [int] $Repeat,
+    # Bench: whom to compare with.
+    [ValidateSet('qemu', 'none')]
+    [string] $Peer,
     # Guests: fetch again what is there.
     [switch] $Force
 )

@@ -14,6 +14,9 @@ public sealed class ConsoleTranscript
     private readonly Decoder _decoder = Encoding.UTF8.GetDecoder();
     private bool _ended;
 
+    /// <summary>Raised after each piece of output, on the machine's thread.</summary>
+    public event EventHandler? Written;
+
     /// <summary>Characters so far; a position for <see cref="Read"/>.</summary>
     public int Length
     {
@@ -92,6 +95,7 @@ public sealed class ConsoleTranscript
             }
             Monitor.PulseAll(_lock);
         }
+        Written?.Invoke(this, EventArgs.Empty);
     }
 
     /// <summary>Wakes waiting readers for good once the machine has stopped, and lets them wait again when it starts.</summary>

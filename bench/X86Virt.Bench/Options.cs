@@ -1,0 +1,87 @@
+using System.IO.Enumeration;
+using X86Virt.Engine;
+
+namespace X86Virt.Bench;
+
+/// <summary>What to measure, from the command line.</summary>
+internal sealed class Options
+{
+    public const string Usage = """
+        usage: X86Virt.Bench [--suite NAMES] [--kernel NAMES] [--engine NAMES] [--peer NAMES] [--bits 64,32] [--repeat N] [--passes N] [--table FILE]
+          NAMES are separated by commas; kernels may have * and ?.
+          --suite    compute, system, startup, boot (default: all)
+          --kernel   kernels of the compute and system suites (default: all)
+          --engine   Interpreter, DecodedCache, BinaryTranslation (default: the last two)
+          --peer     qemu or none (default: qemu)
+          --bits     width of compute guests (default: 64,32)
+          --repeat   runs of each, in turns (default: 3)
+          --passes   passes in a run, of which the first is not timed (default: 4)
+          --table    a file for every measurement, separated by tabs
+        """;
+
+    public static readonly string[] Suites = ["compute", "system", "startup", "boot"];
+
+    public string[] SuiteNames { get; private set; } = Suites;
+    public string[] Kernels { get; private set; } = ["*"];
+    public EngineKind[] Engines { get; private set; } = [EngineKind.DecodedCache, EngineKind.BinaryTranslation];
+    public bool Qemu { get; private set; } = true;
+    public int[] Bits { get; private set; } = [64, 32];
+    public int Repeat { get; private set; } = 3;
+    public int Passes { get; private set; } = 4;
+    public string? Table { get; private set; }
+
+    /// <exception cref="BenchmarkException">Names the argument and what it may be.</exception>
+    public static Options Parse(string[] arguments)
+    {
+        var options = new Options();
+        for (int i = 0; i < arguments.Length; i++)
+        {
+            string name = arguments[i];
+            if (++i == arguments.Length)
+                throw new BenchmarkException($"'{name}' needs a value.\n{Usage}");
+            string value = arguments[i];
+            string[] values = value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+            switch (name)
+            {
+                case "--suite":
+                    options.SuiteNames = [.. values.Select(v => OneOf(name, v, Suites))];
+                    break;
+                case "--kernel":
+                    options.Kernels = values;
+                    break;
+                case "--engine":
+                    options.Engines = [.. values.Select(v => Enum.Parse<EngineKind>(OneOf(name, v, Enum.GetNames<EngineKind>())))];
+                    break;
+                case "--peer":
+                    options.Qemu = OneOf(name, value, ["qemu", "none"]) == "qemu";
+                    break;
+                case "--bits":
+                    options.Bits = [.. values.Select(v => OneOf(name, v, ["64", "32"]) == "64" ? 64 : 32)];
+                    break;
+                case "--repeat":
+                    options.Repeat = Count(name, value);
+                    break;
+                case "--passes":
+                    options.Passes = Count(name, value);
+                    break;
+                case "--table":
+                    options.Table = value;
+                    break;
+                default:
+                    throw new BenchmarkException($"There is no argument '{name}'.\n{Usage}");
+            }
+        }
+        if (!Catalogue.All.Any(options.Wants))
+            throw new BenchmarkException($"No kernel is called {string.Join(" or ", options.Kernels)}. There are {string.Join(", ", Catalogue.All.Select(b => b.Name))}.");
+        return options;
+    }
+
+    public bool Wants(Benchmark benchmark) => Kernels.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, benchmark.Name));
+
+    private static string OneOf(string name, string value, string[] known)
+        => known.FirstOrDefault(k => k.Equals(value, StringComparison.OrdinalIgnoreCase))
+            ?? throw new BenchmarkException($"{name} cannot be '{value}'. Give one of {string.Join(", ", known)}.");
+
+    private static int Count(string name, string value)
+        => int.TryParse(value, out int count) && count is > 0 and <= 1000 ? count : throw new BenchmarkException($"{name} cannot be '{value}'. Give a number from 1 to 1000.");
+}

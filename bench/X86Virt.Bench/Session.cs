@@ -1,0 +1,73 @@
+namespace X86Virt.Bench;
+
+/// <summary>One benchmark run: the suites that are wanted, on what is there; what is not is named and left out.</summary>
+internal sealed class Session(Options options, Report report)
+{
+    /// <summary>False if something computed the wrong thing or failed.</summary>
+    public bool Run()
+    {
+        bool right = true;
+        if (options.SuiteNames.Contains("compute") || options.SuiteNames.Contains("system"))
+            right &= Attempt("compute and system", RunKernels);
+        return right;
+    }
+
+    private bool RunKernels()
+    {
+        var programs = new GuestPrograms(RepositoryRoot());
+        List<ITarget> targets = [new NativeTarget(programs)];
+        if (options.Qemu && IsThere(QemuTarget.Program(64)) && IsThere(QemuTarget.Program(32)))
+            targets.Add(new QemuTarget(programs));
+        targets.AddRange(options.Engines.Select(engine => new EngineTarget(engine, programs)));
+        var suite = new KernelSuite(options, targets, report);
+        bool right = true;
+        if (options.SuiteNames.Contains("compute"))
+        {
+            foreach (int bits in options.Bits)
+                right &= suite.Run(Suite.Compute, bits);
+        }
+        if (options.SuiteNames.Contains("system"))
+            right &= suite.Run(Suite.System, 64);
+        return right;
+    }
+
+    private static bool Attempt(string suite, Func<bool> run)
+    {
+        try
+        {
+            return run();
+        }
+        catch (BenchmarkException e)
+        {
+            Report.Complain($"{suite} skipped: {e.Message}");
+            return true;
+        }
+    }
+
+    /// <summary>Whether a program can be run; says what is left out if not.</summary>
+    private static bool IsThere(string program)
+    {
+        try
+        {
+            using System.Diagnostics.Process process = TimedProcess.Start(program, ["--version"]);
+            process.StandardOutput.ReadToEnd();
+            process.WaitForExit();
+            return process.ExitCode == 0;
+        }
+        catch (BenchmarkException e)
+        {
+            Report.Complain($"no comparison with QEMU: {e.Message} Install qemu-system-x86 (apt-get install qemu-system-x86).");
+            return false;
+        }
+    }
+
+    public static string RepositoryRoot()
+    {
+        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
+        {
+            if (File.Exists(Path.Combine(folder.FullName, "X86Virt.sln")))
+                return folder.FullName;
+        }
+        throw new BenchmarkException($"'{AppContext.BaseDirectory}' is not in the repository, where the guest programs are. Run it with dotnet run --project bench/X86Virt.Bench.");
+    }
+}

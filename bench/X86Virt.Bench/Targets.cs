@@ -1,0 +1,86 @@
+using X86Virt.Engine;
+
+namespace X86Virt.Bench;
+
+/// <summary>What one run of a guest program gave.</summary>
+/// <param name="PassTimes">Nanoseconds of processor time of each pass.</param>
+/// <param name="Checksum">What the program says it computed.</param>
+internal sealed record Run(IReadOnlyList<double> PassTimes, string Checksum);
+
+/// <summary>Something that runs the kernels of bench/guests: the host itself, an engine, a peer.</summary>
+internal interface ITarget
+{
+    string Name { get; }
+
+    /// <summary>By how much less work this target gets, to be done in about the same time.</summary>
+    uint Divisor { get; }
+
+    /// <exception cref="BenchmarkException">The program did not come to its end.</exception>
+    Run Run(Benchmark benchmark, int bits, uint units, int passes);
+}
+
+/// <summary>The same source as a process of the host.</summary>
+internal sealed class NativeTarget(GuestPrograms programs) : ITarget
+{
+    public string Name => "native";
+    public uint Divisor => 1;
+
+    public Run Run(Benchmark benchmark, int bits, uint units, int passes)
+        => TimedProcess.Run(programs.Native(bits), [GuestPrograms.Command(benchmark, units, passes)]);
+}
+
+/// <summary>QEMU with its translator (TCG).</summary>
+internal sealed class QemuTarget(GuestPrograms programs) : ITarget
+{
+    public string Name => "QEMU";
+    public uint Divisor => 1;
+
+    public static string Program(int bits) => bits == 64 ? "qemu-system-x86_64" : "qemu-system-i386";
+
+    public Run Run(Benchmark benchmark, int bits, uint units, int passes)
+        => TimedProcess.Run(Program(bits),
+        [
+            "-accel", "tcg", "-m", "64", "-display", "none", "-nodefaults", "-monitor", "none", "-serial", "stdio", "-no-reboot",
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+            "-kernel", programs.Guest(benchmark.Suite, bits), "-append", GuestPrograms.Command(benchmark, units, passes),
+        ]);
+}
+
+/// <summary>An engine of ours, in this process.</summary>
+internal sealed class EngineTarget(EngineKind engine, GuestPrograms programs) : ITarget
+{
+    private static readonly TimeSpan _limit = TimeSpan.FromMinutes(5);
+
+    public string Name => engine.ToString();
+    public uint Divisor => engine == EngineKind.Interpreter ? 16u : 1u;
+
+    public Run Run(Benchmark benchmark, int bits, uint units, int passes)
+    {
+        var configuration = new MachineConfiguration
+        {
+            Name = $"{benchmark.Name}-{bits}",
+            Engine = engine,
+            MemorySize = 64 << 20,
+            Kernel = programs.Guest(benchmark.Suite, bits),
+            CommandLine = GuestPrograms.Command(benchmark, units, passes),
+            NoReboot = true,
+        };
+        using var machine = new VirtualMachine(configuration);
+        List<long> times = [];
+        int seen = 0;
+        // On the machine's thread: its time is the guest's.
+        machine.Console.Written += (_, _) =>
+        {
+            string text = machine.Console.Read(seen);
+            seen += text.Length;
+            for (int dots = text.Count(c => c == '.'); dots > 0; dots--)
+                times.Add(HostClock.OfThread());
+        };
+        machine.Start();
+        if (!machine.Wait(MachineState.Stopped, _limit, CancellationToken.None))
+            throw new BenchmarkException($"{Name}: {benchmark.Name} ({bits} bits) has not ended in {_limit.TotalSeconds} s.");
+        if (machine.ExitCode != 1)
+            throw new BenchmarkException($"{Name}: {benchmark.Name} ({bits} bits) ended with {machine.StopReason}; console '{machine.Console.ToString().Trim()}'.");
+        return new Run([.. times.Zip(times.Skip(1), (from, to) => (double)(to - from))], machine.Console.ToString().Trim('.', '\n'));
+    }
+}
