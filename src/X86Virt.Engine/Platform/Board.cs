@@ -136,7 +136,8 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         _hostBridge.EnableShadow();
         PciSetup.Configure(Pci, _isaBridge, Pic);
         _power.EnableBlock();
-        _acpi.Place(Memory, (uint)BoardMemory.TablesStart);
+        _acpi.Place(Memory, BoardMemory.AcpiTables);
+        MpTable.Write(Memory, BoardMemory.MpTables, (_cpu.Model.Signature, _cpu.Model.Features.Word(FeatureRegister.Function1Edx)), Pci.Functions);
     }
 
     // Time

@@ -14,8 +14,11 @@ public sealed class BoardMemory
     /// <summary>RAM that the host bridge can hide behind firmware, up to 1 MiB.</summary>
     public const ulong ShadowStart = 0xC_0000;
 
-    /// <summary>Firmware tables of a direct boot.</summary>
-    public const ulong TablesStart = 0xE_0000, TablesLength = 0x2_0000;
+    /// <summary>Reserved for what firmware leaves behind, up to 1 MiB.</summary>
+    public const ulong TablesStart = 0xE_0000;
+
+    /// <summary>Where the tables of a direct boot are found.</summary>
+    public const uint AcpiTables = 0xE_0000, MpTables = 0xF_0000;
     public const ulong FourGiB = 1UL << 32;
 
     private const ulong SmallHole = 0xE000_0000, LargeHole = 0xC000_0000;
