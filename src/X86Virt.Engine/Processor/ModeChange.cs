@@ -126,7 +126,8 @@ public static unsafe class ModeChange
         bool ac = (s->SystemFlags & Flags.Ac) != 0;
         if (cpl == 3)
             return ac && (s->Cr0 & Cr0.Am) != 0 ? AccessMode.UserAligned : AccessMode.User;
-        return (s->Cr4 & Cr4.Smap) != 0 && !ac ? AccessMode.SupervisorSmap : AccessMode.Supervisor;
+        // AC is for explicit accesses only, not for the pushes of an event or call that leaves level 3.
+        return (s->Cr4 & Cr4.Smap) != 0 && !(ac && s->Cpl < 3) ? AccessMode.SupervisorSmap : AccessMode.Supervisor;
     }
 
     private static bool IsFlatData(SegmentRegister* r)

@@ -145,4 +145,38 @@ public unsafe class EventDeliveryTests
         Assert.Equal((0x3_0000UL, 0x8800UL), (cpu.State->Rip, cpu.State->Rsp));
         Assert.Equal((ulong)(Flags.Cf | Flags.Df | 2), Flags.Rflags(cpu.State));
     });
+
+    [Theory, InlineData(true), InlineData(false)]
+    public void MovSsHoldsAStepOffAndLssDoesNot(bool mov) => OnEveryEngine(64, cpu =>
+    {
+        SetTables(cpu);
+        CpuState* s = cpu.State;
+        (s->Rax, s->Rbx) = (0x10, 0x8000);
+        cpu.Memory.Write(0x8000, BareCpu.StackTop | 0x10UL << 32);
+        s->SystemFlags |= Flags.Tf;
+        FlagsChange.Watch(s);
+        byte[] load = mov ? [0x8E, 0xD0] : [0x0F, 0xB2, 0x23];
+        cpu.Execute([.. load, 0x90, 0x90, 0x90], 8);
+        Halted(Vector.Debug, cpu);
+        // Behind the NOP that follows MOV, or behind LSS itself.
+        Assert.Equal(BareCpu.CodeAddress + 3, Frame(cpu, 0));
+    });
+
+    [Theory, InlineData(false), InlineData(true)]
+    public void SmapHoldsForTheKernelStackWhateverUserCodeDidToAc(bool smap) => OnEveryEngine(64, cpu =>
+    {
+        SetTables(cpu);
+        // This opens the page of the kernel's stack to user code, too.
+        new PagedMemory(cpu, PagingMode.Level4).EnterUser();
+        cpu.State->Cr4 |= smap ? Cr4.Smap : 0;
+        cpu.State->SystemFlags |= Flags.Ac;
+        cpu.Execute(64, a => a.ud2(), 8);
+        if (!smap)
+        {
+            Halted(Vector.InvalidOpcode, cpu);
+            return;
+        }
+        ExceptionRecord second = cpu.Cpu.ExceptionHistory.ToList()[1];
+        Assert.Equal((Vector.PageFault, 3u), (second.Vector, second.ErrorCode));
+    });
 }

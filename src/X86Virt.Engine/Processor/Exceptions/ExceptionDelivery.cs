@@ -24,6 +24,9 @@ internal static unsafe class ExceptionDelivery
             s->Attended(Attention.Exception);
             Class now = Classify(s->Exception.Vector);
             Record(cpu);
+            // CR2 tells of the last page fault, also of one that turns into a double fault or shuts down.
+            if (now == Class.PageFault)
+                s->Cr2 = s->Exception.Address;
             if (before == Class.DoubleFault && now != Class.Benign)
             {
                 Shutdown(cpu);
@@ -54,11 +57,7 @@ internal static unsafe class ExceptionDelivery
         CpuState* s = cpu.State;
         PendingException e = s->Exception;
         bool resume = e.Vector is not (Vector.Nmi or Vector.Breakpoint or Vector.Overflow or Vector.DoubleFault or Vector.MachineCheck);
-        if (e.Vector == Vector.PageFault)
-        {
-            s->Cr2 = e.Address;
-        }
-        else if (e.Vector == Vector.Debug)
+        if (e.Vector == Vector.Debug)
         {
             DebugRegisters.Report(s, (uint)e.Address);
             resume = (e.Address & DebugRegisters.GeneralDetect) != 0;

@@ -21,7 +21,7 @@ public static unsafe class Fault
     public static Op* Segment(CpuState* s, Op* op, Segment segment)
         => Raise(s, op, segment == Processor.Segment.Ss ? Vector.StackFault : Vector.GeneralProtection, 0, true);
 
-    /// <summary>#PF; CR2 is loaded when the exception is delivered.</summary>
+    /// <summary>#PF; CR2 is loaded on the way to delivery.</summary>
     public static Op* Page(CpuState* s, Op* op, ulong linear, PageFaultCode code)
     {
         Raise(s, op, Vector.PageFault, (uint)code, true);

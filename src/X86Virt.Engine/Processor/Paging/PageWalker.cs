@@ -57,13 +57,13 @@ public static unsafe class PageWalker
         bool nxe = pae && (s->Efer & Efer.Nxe) != 0;
         ulong physicalMask = (1UL << cpu.PhysicalAddressBits) - 1;
         ulong reserved = pae ? ~physicalMask & 0x000F_FFFF_FFFF_F000 : 0;
-        if (!nxe)
-            reserved |= pae ? Nx : 0;
-        else if (!longMode)
+        if (pae && !nxe)
+            reserved |= Nx;
+        if (pae && !longMode)
             reserved |= 0x7FF0_0000_0000_0000;
 
         int level = !pae ? 2 : !longMode ? 3 : (s->Cr4 & Cr4.La57) != 0 ? 5 : 4;
-        ulong table = !pae ? s->Cr3 & 0xFFFF_F000 : !longMode ? s->Cr3 & 0xFFFF_FFE0 : s->Cr3 & physicalMask & ~0xFFFUL;
+        ulong table = !pae ? s->Cr3 & 0xFFFF_F000 : !longMode ? s->Cr3 & DirectoryPointers.TableMask : s->Cr3 & physicalMask & ~0xFFFUL;
         int indexBits = pae ? 9 : 10;
         int entrySize = pae ? 8 : 4;
 
@@ -80,7 +80,8 @@ public static unsafe class PageWalker
             if (level == 3 && !longMode)
                 index &= 3;
             ulong address = table + index * (ulong)entrySize;
-            entry = memory.Read(address, entrySize);
+            bool kept = level == 3 && !longMode;
+            entry = kept ? s->DirectoryPointers[index] : memory.Read(address, entrySize);
             path[level] = address;
             entries[level] = entry;
             steps?.Add(new PageWalkStep(level, address, entry));
@@ -92,10 +93,9 @@ public static unsafe class PageWalker
                 return false;
             }
 
-            bool paeDirectory = level == 3 && !longMode;
             bool large = (entry & Ps) != 0 && (pae ? level == 2 || (level == 3 && longMode && cpu.HasGigabytePages) : level == 2 && (s->Cr4 & Cr4.Pse) != 0);
-            ulong bad = paeDirectory ? (~physicalMask & ~0xFFFUL) | 0x1E6 : reserved;
-            if (pae && !large && level > 2 && !paeDirectory)
+            ulong bad = kept ? 0 : reserved;
+            if (pae && !large && level > 2 && !kept)
                 bad |= Ps;
             if (large)
                 bad |= pae ? ((1UL << shift) - 1) & ~0x1FFFUL : 1UL << 21;
@@ -107,7 +107,7 @@ public static unsafe class PageWalker
                 return false;
             }
 
-            if (!paeDirectory)
+            if (!kept)
             {
                 rights &= entry;
                 noExecute |= entry;

@@ -127,14 +127,21 @@ internal static unsafe class TaskSwitch
         tr->Attributes |= (SegmentAttributes)SystemType.Busy;
         s->Cr0 |= Cr0.Ts;
         Cpu cpu = Cpu.Of(s);
+        bool mapped = true;
         if (wide && (s->Cr0 & Cr0.Pg) != 0)
         {
             s->Cr3 = next.Cr3;
+            mapped = (s->Cr4 & Cr4.Pae) == 0 || DirectoryPointers.Load(cpu, next.Cr3);
             cpu.FlushTlb(keepGlobal: true);
         }
         if (kind == TaskSwitchKind.Nested)
             next.Flags |= Flags.Nt;
         bool loaded = Load(s, next, external);
+        if (!mapped)
+        {
+            Fault.Raise(s, null, Vector.InvalidTss, DescriptorTables.ErrorCode(selector, external));
+            loaded = false;
+        }
         ModeChange.Update(cpu);
         const ulong localEnables = 0x155;
         s->Dr[7] &= ~localEnables;

@@ -244,6 +244,9 @@ public unsafe struct CpuState
     [FieldOffset(0x980)] internal fixed ulong CoreConfiguration[CoreConfigurations];
     [FieldOffset(0xA00)] public ulong NorthBridgeConfiguration;
 
+    /// <summary>The page-directory-pointer entries of PAE paging, as they were when CR3 was loaded (<see cref="Processor.DirectoryPointers"/>).</summary>
+    [FieldOffset(0xA08)] internal fixed ulong DirectoryPointers[4];
+
     /// <summary>The segment register <paramref name="segment"/>; the state must be pinned, as it always is.</summary>
     public static SegmentRegister* Seg(CpuState* s, Segment segment) => (SegmentRegister*)s->_segments + (int)segment;
 

@@ -33,6 +33,8 @@ internal static unsafe class ControlRegisterWrite
                 s->Efer &= ~Efer.Lma;
             }
         }
+        if ((changed & (Cr0.Pg | Cr0.Nw | Cr0.Cd)) != 0 && UsesDirectoryPointers(s, now, s->Cr4) && !DirectoryPointers.Load(cpu, s->Cr3))
+            return Refuse(s, op);
         s->Cr0 = now;
         if ((changed & (Cr0.Pg | Cr0.Pe | Cr0.Wp)) != 0)
             cpu.FlushTlb(keepGlobal: false);
@@ -51,6 +53,10 @@ internal static unsafe class ControlRegisterWrite
             if ((value & reserved) != 0)
                 return Refuse(s, op);
         }
+        else if (UsesDirectoryPointers(s, s->Cr0, s->Cr4) && !DirectoryPointers.Load(cpu, value))
+        {
+            return Refuse(s, op);
+        }
         // Entries carry no tag of their process-context identifier, so those of the old one go even where they might stay.
         s->Cr3 = value & ~Cr3NoFlush;
         cpu.FlushTlb(keepGlobal: (s->Cr4 & Cr4.Pge) != 0);
@@ -64,6 +70,8 @@ internal static unsafe class ControlRegisterWrite
         if ((value & ~cpu.Model.Cr4Bits) != 0
             || (s->LongMode && ((value & Cr4.Pae) == 0 || (changed & Cr4.La57) != 0))
             || ((value & ~s->Cr4 & Cr4.Pcide) != 0 && (!s->LongMode || (s->Cr3 & 0xFFF) != 0)))
+            return Refuse(s, op);
+        if ((changed & (Cr4.Pae | Cr4.Pge | Cr4.Pse | Cr4.Smep)) != 0 && UsesDirectoryPointers(s, s->Cr0, value) && !DirectoryPointers.Load(cpu, s->Cr3))
             return Refuse(s, op);
         s->Cr4 = value;
         if ((changed & (Cr4.Pse | Cr4.Pae | Cr4.Pge | Cr4.Pcide | Cr4.Smep | Cr4.Smap | Cr4.La57)) != 0)
@@ -80,6 +88,10 @@ internal static unsafe class ControlRegisterWrite
         Cpu.Of(s).Bus.TaskPriority = value;
         return true;
     }
+
+    /// <summary>PAE paging outside long mode; paging is on in long mode whenever it is enabled, so EFER.LME tells.</summary>
+    private static bool UsesDirectoryPointers(CpuState* s, ulong cr0, ulong cr4)
+        => (cr0 & Cr0.Pg) != 0 && (cr4 & Cr4.Pae) != 0 && (s->Efer & Efer.Lme) == 0;
 
     private static bool Refuse(CpuState* s, Op* op)
     {

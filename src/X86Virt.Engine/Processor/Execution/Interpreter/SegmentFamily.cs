@@ -72,6 +72,7 @@ internal static unsafe class SegmentFamily
         => Operand.ReadMemory<ushort>(s, op, out ulong selector) && SetSegment(s, op, (Segment)op->Destination, (ushort)selector)
             ? Control.Complete(s, op) : null;
 
+    /// <summary>MOV and POP of SS cast a shadow. LSS, which loads the pointer along with it, need not.</summary>
     private static bool SetSegment(CpuState* s, Op* op, Segment segment, ushort selector)
     {
         if (!SegmentLoad.Load(s, op, segment, selector))
@@ -107,7 +108,7 @@ internal static unsafe class SegmentFamily
 
     private static Op* LoadFar<TSegment, T>(CpuState* s, Op* op) where TSegment : struct, ISegment where T : unmanaged
     {
-        if (!FarPointer.Read<T>(s, op, out ulong offset, out ushort selector) || !SetSegment(s, op, TSegment.Segment, selector))
+        if (!FarPointer.Read<T>(s, op, out ulong offset, out ushort selector) || !SegmentLoad.Load(s, op, TSegment.Segment, selector))
             return null;
         Operand.SetRegister<T>(s, op->Destination, offset);
         return Control.Complete(s, op);
