@@ -216,7 +216,7 @@ Describe 'Stepping, breakpoints and traces' {
         $vm.InstructionsRetired | Should -Be 2
     }
 
-    It 'suspends a machine in front of a breakpoint, each time it comes by, with <_>' -ForEach 'DecodedCache', 'Interpreter' {
+    It 'suspends a machine in front of a breakpoint, each time it comes by, with <_>' -ForEach 'Interpreter', 'DecodedCache', 'BinaryTranslation' {
         $vm = New-PrimeMachine test-break 5 @{ Engine = $_ }
         $nexti = [X86Virt.Guests.BuiltInGuest]::IsPrime(5).Symbols['nexti']
         Set-VMBreakpoint $vm -Address $nexti
@@ -249,6 +249,32 @@ Describe 'Stepping, breakpoints and traces' {
         Wait-VM $vm -State Suspended -Timeout 60
         (Get-VMRegister $vm -Register BX).Value | Should -Be 0
         (Get-VMDisassembly $vm -Count 1).Text | Should -Be 'inc bx'
+    }
+
+    It 'stops there after the same number of instructions on every engine, handlers of interrupts and self-modified code included' {
+        # 2000 timer interrupts, as in Lifecycle; the handler at 0x7c35 has inc byte [0x7c40] in it, which changes the byte behind its IRET.
+        $code = 'c7 06 20 00 35 7c b0 11 e6 20 b0 08 e6 21 b0 04 e6 21 b0 01 e6 21 b0 fe e6 21 b9 d0 07 ' +
+            'fa b0 38 e6 43 b0 0f e6 40 b0 00 e6 40 fb f4 49 75 ee b0 05 e6 f4 eb fe 50 b0 20 e6 20 58 fe 06 40 7c cf 00'
+        $hits = @{}
+        foreach ($engine in 'Interpreter', 'DecodedCache', 'BinaryTranslation') {
+            $vm = New-TestMachine "test-$engine" $code @{ Engine = $engine }
+            Set-VMBreakpoint $vm -Address 0x7c35, 0x7c3a, 0x7c2c
+            Start-VM $vm
+            $hits[$engine] = foreach ($i in 1..60) {
+                Wait-VM $vm -State Suspended -Timeout 60 -ErrorAction Stop
+                "0x{0:x} after {1}" -f (Get-VMRegister $vm -Register RIP).Value, $vm.InstructionsRetired
+                if ($i -eq 40) { Remove-VMBreakpoint $vm -Address 0x7c3a }
+                Resume-VM $vm
+            }
+            Remove-VMBreakpoint $vm
+            if ($vm.State -eq 'Suspended') { Resume-VM $vm }
+            Wait-VM $vm -Timeout 60
+            $vm.ExitCode | Should -Be 11
+            $hits[$engine] += "ended after $($vm.InstructionsRetired)"
+        }
+        $hits['Interpreter'][0] | Should -BeLike '0x7c35 after *'
+        $hits['DecodedCache'] | Should -Be $hits['Interpreter']
+        $hits['BinaryTranslation'] | Should -Be $hits['Interpreter']
     }
 
     It 'lists and removes breakpoints' {

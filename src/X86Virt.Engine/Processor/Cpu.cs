@@ -33,6 +33,9 @@ public sealed unsafe class Cpu : IDisposable
     public Tlb Tlb { get; }
     public CpuStatistics Statistics { get; } = new();
 
+    /// <summary>Where a debugger wants execution to stop.</summary>
+    public BreakpointSet Breakpoints { get; } = new();
+
     /// <summary>The exceptions raised last.</summary>
     public ExceptionHistory ExceptionHistory { get; } = new();
 
@@ -52,7 +55,7 @@ public sealed unsafe class Cpu : IDisposable
         CpuState* s = State;
         long deadline = s->Deadline, budget = s->Budget;
         ulong lookupKey = s->LookupKey;
-        Attention requests = s->Attention & (Attention.Interrupt | Attention.Stop | Attention.Breakpoints);
+        Attention requests = s->Attention & (Attention.Interrupt | Attention.Stop);
         bool first = s->Owner == 0;
         NativeMemory.Clear(s, CpuState.SizeInBytes);
         if (!first)
@@ -67,6 +70,12 @@ public sealed unsafe class Cpu : IDisposable
         FlushTlb(keepGlobal: false);
         ModeChange.Update(this);
     }
+
+    /// <summary>Linear address of the next instruction.</summary>
+    public ulong LinearRip => State->Code64 ? State->Rip : (uint)(CpuState.Seg(State, Segment.Cs)->Base + State->Rip);
+
+    /// <summary>Whether a breakpoint has the engine return before the next instruction.</summary>
+    internal bool StopsAtBreakpoint() => Breakpoints.Any && Breakpoints.Stops(LinearRip, State->Retired);
 
     /// <summary>Asks the engine to return at the next instruction boundary; callable from any thread.</summary>
     public void RequestAttention(Attention what) => Interlocked.Or(ref Unsafe.As<Attention, uint>(ref State->Attention), (uint)what);

@@ -8,16 +8,8 @@ public sealed unsafe partial class VirtualMachine
     /// <summary>Longest run without a look at the run loop, in instructions; has no effect on the guest.</summary>
     private const long Slice = 50_000_000;
 
-    /// <summary>The same while there are breakpoints.</summary>
-    private const int WatchedSlice = 10_000;
-
     /// <summary>Of many steps, the last so many are made one by one.</summary>
     private const int SingleSteps = 16;
-
-    private readonly HashSet<ulong> _breakpoints = [];
-
-    /// <summary>Where a machine goes on that was suspended: a breakpoint there has had its effect.</summary>
-    private ulong? _resumedAt;
 
     private void Go()
     {
@@ -49,10 +41,7 @@ public sealed unsafe partial class VirtualMachine
             {
                 lock (_gate)
                 {
-                    if (_breakpoints.Count > 0)
-                        RunWatched();
-                    else
-                        RunSlice(long.MaxValue);
+                    RunSlice(long.MaxValue);
                 }
                 // Whoever wants the guest to hold still gets the gate before the next slice.
                 while (Volatile.Read(ref _waiters) > 0)
@@ -83,27 +72,12 @@ public sealed unsafe partial class VirtualMachine
             return;
         _board.RunDueEvents();
         _cpu.SetDeadline(Math.Min(Math.Min(_board.NextEventAt, s->Retired + Slice), limit));
+        _cpu.Breakpoints.Begin();
         _engine.Run();
         SeeToRequests();
-    }
-
-    /// <summary>Compares RIP with the breakpoints before every instruction.</summary>
-    private void RunWatched()
-    {
-        for (int i = 0; i < WatchedSlice && !_holdRequested; i++)
-        {
-            DeliverEvents();
-            if (State != MachineState.Running || _cpu.State->Halted)
-                return;
-            ulong rip = LinearRip();
-            if (_breakpoints.Contains(rip) && rip != _resumedAt)
-            {
-                Pause($"breakpoint at 0x{rip:x}");
-                return;
-            }
-            _resumedAt = null;
-            ExecuteOne();
-        }
+        // Steps go on behind it.
+        if (State == MachineState.Running && _cpu.Breakpoints.Reached is { } address)
+            Pause($"breakpoint at 0x{address:x}");
     }
 
     /// <summary>Steps, and leaves RIP at what is executed next: a handler, if there is an event to handle.</summary>
@@ -153,12 +127,6 @@ public sealed unsafe partial class VirtualMachine
         while (s->Retired == retired && (s->Attention & (Attention.Stop | Attention.Exception)) == Attention.Stop);
     }
 
-    private ulong LinearRip()
-    {
-        CpuState* s = _cpu.State;
-        return s->Code64 ? s->Rip : (uint)(CpuState.Seg(s, Segment.Cs)->Base + s->Rip);
-    }
-
     /// <summary>What the guest asked of the board while it ran: power-off, exit, reset; or what became of it.</summary>
     private void SeeToRequests()
     {
@@ -191,12 +159,12 @@ public sealed unsafe partial class VirtualMachine
         }
         else if (s->Halted && (s->SystemFlags & Flags.If) == 0 && !s->NmiPending)
         {
-            Ended(StopKind.Halt, $"the guest halted with interrupts off at 0x{LinearRip():x}");
+            Ended(StopKind.Halt, $"the guest halted with interrupts off at 0x{_cpu.LinearRip:x}");
         }
     }
 
     private string DescribeTripleFault()
-        => $"triple fault at 0x{LinearRip():x}; the last exceptions were {string.Join(", ", _cpu.ExceptionHistory.ToList())}";
+        => $"triple fault at 0x{_cpu.LinearRip:x}; the last exceptions were {string.Join(", ", _cpu.ExceptionHistory.ToList())}";
 
     private void Idle()
     {

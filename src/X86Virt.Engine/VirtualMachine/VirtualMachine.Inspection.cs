@@ -32,10 +32,10 @@ public sealed partial class VirtualMachine
 
     /// <summary>Disassembles from a linear address on, or from RIP.</summary>
     public IReadOnlyList<DisassembledInstruction> Disassemble(ulong? address, int count, DisassemblySyntax syntax = DisassemblySyntax.Intel, int bitness = 0)
-        => Inspect(cpu => Disassembler.Disassemble(cpu, address ?? Disassembler.NextAddress(cpu), count, syntax, bitness));
+        => Inspect(cpu => Disassembler.Disassemble(cpu, address ?? cpu.LinearRip, count, syntax, bitness));
 
     /// <summary>Linear address of the instruction that is executed next.</summary>
-    public ulong NextAddress => Inspect(Disassembler.NextAddress);
+    public ulong NextAddress => Inspect(cpu => cpu.LinearRip);
 
     /// <summary>The levels of the page walk for a linear address.</summary>
     public IReadOnlyList<PageWalkLevel> ResolveAddress(ulong linear) => Inspect(cpu => AddressResolver.Resolve(cpu, linear));
@@ -52,13 +52,19 @@ public sealed partial class VirtualMachine
     private MachineStatistics CountExits(Cpu cpu) => MachineStatistics.Of(cpu, _board.Ports);
 
     /// <summary>Suspends the machine before it executes the instruction at a linear address. False if that is set already.</summary>
-    public bool AddBreakpoint(ulong address) => Inspect(_ => _breakpoints.Add(address));
+    public bool AddBreakpoint(ulong address) => Inspect(cpu =>
+    {
+        if (!cpu.Breakpoints.Add(address))
+            return false;
+        _engine.ForgetCode();
+        return true;
+    });
 
     /// <summary>False if there is no breakpoint at the address.</summary>
-    public bool RemoveBreakpoint(ulong address) => Inspect(_ => _breakpoints.Remove(address));
+    public bool RemoveBreakpoint(ulong address) => Inspect(cpu => cpu.Breakpoints.Remove(address));
 
     /// <summary>By address.</summary>
-    public IReadOnlyList<CodeBreakpoint> ReadBreakpoints() => Inspect(cpu => (IReadOnlyList<CodeBreakpoint>)[.. _breakpoints.Order().Select(address =>
+    public IReadOnlyList<CodeBreakpoint> ReadBreakpoints() => Inspect(cpu => (IReadOnlyList<CodeBreakpoint>)[.. cpu.Breakpoints.Addresses.Select(address =>
         new CodeBreakpoint(Name, address, Disassembler.TextAt(cpu, address, DisassemblySyntax.Intel)))]);
 
     /// <summary>
@@ -82,7 +88,7 @@ public sealed partial class VirtualMachine
 
     private static unsafe TraceRecord NextInstruction(Cpu cpu, DisassemblySyntax syntax, bool registers)
     {
-        ulong address = Disassembler.NextAddress(cpu);
+        ulong address = cpu.LinearRip;
         return new TraceRecord(cpu.State->Retired, address, Disassembler.TextAt(cpu, address, syntax), TraceEvents.None, "",
             registers ? RegisterSet.General(cpu) : null);
     }

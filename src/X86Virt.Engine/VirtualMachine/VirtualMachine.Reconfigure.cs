@@ -17,6 +17,8 @@ public sealed partial class VirtualMachine
             using var made = new VirtualMachine(configuration);
             made._board.ConsoleOutput -= made.Console.Append;
             made._board.ConsoleOutput += Console.Append;
+            foreach (ulong address in _cpu.Breakpoints.Addresses)
+                made._cpu.Breakpoints.Add(address);
             lock (_gate)
             {
                 Configuration = configuration;

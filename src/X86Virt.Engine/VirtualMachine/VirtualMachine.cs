@@ -174,7 +174,7 @@ public sealed partial class VirtualMachine : IDisposable
             _started = true;
             StopReason = StopReason.None;
             ExitCode = null;
-            _resumedAt = null;
+            _cpu.Breakpoints.Arm();
             Go();
         }
     }
@@ -211,7 +211,7 @@ public sealed partial class VirtualMachine : IDisposable
         {
             Require(MachineState.Suspended, "Resume-VM");
             Hold();
-            _resumedAt = LinearRip();
+            _cpu.Breakpoints.Pass(_cpu.LinearRip, InstructionsRetired);
             Go();
         }
     }
@@ -228,7 +228,7 @@ public sealed partial class VirtualMachine : IDisposable
             Load();
             StopReason = StopReason.None;
             ExitCode = null;
-            _resumedAt = null;
+            _cpu.Breakpoints.Arm();
             Go();
         }
     }

@@ -9,12 +9,17 @@ public abstract class ExecutionEngine(Cpu cpu) : IDisposable
 
     /// <summary>
     /// Runs until the retired-instruction count reaches <see cref="CpuState.Deadline"/>, the processor halts, or
-    /// <see cref="Attention.Stop"/> is requested. State is exact on return.
+    /// <see cref="Attention.Stop"/> is requested, or in front of a breakpoint (<see cref="BreakpointSet.Reached"/>). State is exact on return.
     /// </summary>
     public abstract void Run();
 
     /// <summary>Runs exactly one instruction (or delivers one pending event), whatever the deadline.</summary>
     public abstract void Step();
+
+    /// <summary>Forgets what was decoded or translated. Only while the engine does not run.</summary>
+    public virtual void ForgetCode()
+    {
+    }
 
     public void Dispose()
     {

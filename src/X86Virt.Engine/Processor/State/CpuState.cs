@@ -295,9 +295,6 @@ public enum Attention : uint
 
     /// <summary>The run loop or another thread wants the engine to return.</summary>
     Stop = 1 << 9,
-
-    /// <summary>A debugger's breakpoint is set: compare RIP at every instruction.</summary>
-    Breakpoints = 1 << 10,
 }
 
 /// <summary>What the meaning of code bytes depends on.</summary>

@@ -36,10 +36,6 @@ public static unsafe class Disassembler
         _ => 16,
     };
 
-    /// <summary>Linear address of the next instruction.</summary>
-    public static ulong NextAddress(Cpu cpu)
-        => cpu.State->Code64 ? cpu.State->Rip : (uint)(CpuState.Seg(cpu.State, Segment.Cs)->Base + cpu.State->Rip);
-
     /// <summary>
     /// Disassembles <paramref name="count"/> instructions, fewer where memory ends; none if there is no memory at the address.
     /// </summary>
@@ -57,7 +53,7 @@ public static unsafe class Disassembler
         var result = new List<DisassembledInstruction>();
         byte[] code = new byte[MaximumLength];
         var reader = new ByteArrayCodeReader(code);
-        ulong next = NextAddress(cpu);
+        ulong next = cpu.LinearRip;
 
         // Branch targets are offsets in the code segment, as RIP is.
         ulong codeBase = bitness == 64 ? 0 : CpuState.Seg(cpu.State, Segment.Cs)->Base;

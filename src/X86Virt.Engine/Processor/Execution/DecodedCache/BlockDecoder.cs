@@ -2,7 +2,7 @@ using Iced.Intel;
 
 namespace X86Virt.Engine.Processor;
 
-/// <summary>Decodes a run of instructions into a block: up to the first that must end it, a limit, or the end of the page.</summary>
+/// <summary>Decodes a run of instructions into a block: up to the first that must end it, a breakpoint, a limit, or the end of the page.</summary>
 internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
 {
     public const int MaximumLimit = 64;
@@ -49,7 +49,7 @@ internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
         Op* ops = Block.Ops(block);
         int available = 0x1000 - (int)(linear & 0xFFF);
         int offset = 0, count = 0, secondPage = -1;
-        while (count < limit && offset < available)
+        while (count < limit && offset < available && (count == 0 || !cpu.Breakpoints.EndsBlock(linear + (ulong)offset)))
         {
             DecodeResult result = _decoder.Decode(host + offset, available - offset, mode, rip + (ulong)offset, out Instruction instruction);
             if (result != DecodeResult.Decoded)

@@ -41,7 +41,7 @@ public sealed unsafe class DecodedCache : ExecutionEngine
                     return;
                 if (s->Attention != Attention.None)
                 {
-                    if (s->Budget <= 0)
+                    if (s->Budget <= 0 || Cpu.StopsAtBreakpoint())
                         return;
                     EventDelivery.StepWatched(Cpu, _interpreter);
                     continue;
@@ -54,7 +54,11 @@ public sealed unsafe class DecodedCache : ExecutionEngine
             Block* block = entry->Block;
             if (entry->Linear != linear || entry->Key != s->LookupKey)
             {
-                block = FindOrDecode(linear, rip);
+                // One that is passed is executed alone, and gets no entry.
+                bool breakpoint = Cpu.Breakpoints.IsAt(linear);
+                if (breakpoint && s->Budget > 0 && Cpu.Breakpoints.Stops(linear, s->Retired))
+                    return;
+                block = breakpoint ? null : FindOrDecode(linear, rip);
                 if (block == null)
                 {
                     if (s->Attention != Attention.None)
@@ -91,6 +95,8 @@ public sealed unsafe class DecodedCache : ExecutionEngine
     }
 
     public override void Step() => _interpreter.Step();
+
+    public override void ForgetCode() => _blocks.Flush();
 
     /// <summary>The block at an address; null if a fault was raised or the code must be interpreted (devices, faults within).</summary>
     private Block* FindOrDecode(ulong linear, ulong rip)

@@ -34,13 +34,13 @@ public sealed unsafe class Interpreter : ExecutionEngine
                     return;
                 if (s->Attention != Attention.None)
                 {
-                    if (s->Budget <= 0)
+                    if (s->Budget <= 0 || Cpu.StopsAtBreakpoint())
                         return;
                     EventDelivery.StepWatched(Cpu, this);
                     continue;
                 }
             }
-            if (s->Budget <= 0)
+            if (s->Budget <= 0 || Cpu.StopsAtBreakpoint())
                 return;
             Execute();
         }

@@ -41,6 +41,8 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
 
     public override void Step() => _interpreter.Step();
 
+    public override void ForgetCode() => _blocks.Flush();
+
     public override void Run()
     {
         CpuState* s = Cpu.State;
@@ -55,7 +57,7 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
                     return;
                 if (s->Attention != Attention.None)
                 {
-                    if (s->Budget <= 0)
+                    if (s->Budget <= 0 || Cpu.StopsAtBreakpoint())
                         return;
                     EventDelivery.StepWatched(Cpu, _interpreter);
                     continue;
@@ -68,7 +70,11 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
             Block* block = entry->Block;
             if (entry->Linear != linear || entry->Key != s->LookupKey)
             {
-                block = s->AccessMode == AccessMode.UserAligned ? null : FindOrTranslate(linear, rip);
+                // One that is passed is executed alone, and gets no entry.
+                bool breakpoint = Cpu.Breakpoints.IsAt(linear);
+                if (breakpoint && s->Budget > 0 && Cpu.Breakpoints.Stops(linear, s->Retired))
+                    return;
+                block = breakpoint || s->AccessMode == AccessMode.UserAligned ? null : FindOrTranslate(linear, rip);
                 if (block == null)
                 {
                     link = 0;
