@@ -77,7 +77,7 @@ internal sealed class KernelSuite(Options options, IReadOnlyList<ITarget> target
         return passes.ToDictionary(p => p.Key, p => Median(p.Value));
     }
 
-    private static double Median(List<double> values)
+    public static double Median(List<double> values)
     {
         double[] sorted = [.. values.Order()];
         int middle = sorted.Length / 2;

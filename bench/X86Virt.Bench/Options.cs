@@ -7,13 +7,14 @@ namespace X86Virt.Bench;
 internal sealed class Options
 {
     public const string Usage = """
-        usage: X86Virt.Bench [--suite NAMES] [--kernel NAMES] [--engine NAMES] [--peer NAMES] [--bits 64,32] [--repeat N] [--passes N] [--table FILE]
+        usage: X86Virt.Bench [--suite NAMES] [--kernel NAMES] [--engine NAMES] [--peer NAMES] [--bits 64,32] [--boot NAMES] [--repeat N] [--passes N] [--table FILE]
           NAMES are separated by commas; kernels may have * and ?.
           --suite    compute, system, startup, boot (default: all)
           --kernel   kernels of the compute and system suites (default: all)
           --engine   Interpreter, DecodedCache, BinaryTranslation (default: the last two)
           --peer     qemu or none (default: qemu)
           --bits     width of compute guests (default: 64,32)
+          --boot     Linux kernels to boot: cloud-amd64, amd64, 686 (default: the first)
           --repeat   runs of each, in turns (default: 3)
           --passes   passes in a run, of which the first is not timed (default: 4)
           --table    a file for every measurement, separated by tabs
@@ -26,6 +27,7 @@ internal sealed class Options
     public EngineKind[] Engines { get; private set; } = [EngineKind.DecodedCache, EngineKind.BinaryTranslation];
     public bool Qemu { get; private set; } = true;
     public int[] Bits { get; private set; } = [64, 32];
+    public string[] Boots { get; private set; } = ["cloud-amd64"];
     public int Repeat { get; private set; } = 3;
     public int Passes { get; private set; } = 4;
     public string? Table { get; private set; }
@@ -58,6 +60,9 @@ internal sealed class Options
                 case "--bits":
                     options.Bits = [.. values.Select(v => OneOf(name, v, ["64", "32"]) == "64" ? 64 : 32)];
                     break;
+                case "--boot":
+                    options.Boots = [.. values.Select(v => OneOf(name, v, ["cloud-amd64", "amd64", "686"]))];
+                    break;
                 case "--repeat":
                     options.Repeat = Count(name, value);
                     break;
@@ -73,10 +78,16 @@ internal sealed class Options
         }
         if (!Catalogue.All.Any(options.Wants))
             throw new BenchmarkException($"No kernel is called {string.Join(" or ", options.Kernels)}. There are {string.Join(", ", Catalogue.All.Select(b => b.Name))}.");
+        // Who names kernels wants those.
+        if (!arguments.Contains("--suite") && arguments.Contains("--kernel"))
+            options.SuiteNames = ["compute", "system"];
         return options;
     }
 
     public bool Wants(Benchmark benchmark) => Kernels.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, benchmark.Name));
+
+    /// <summary>Whether a kernel of Linux is to be booted.</summary>
+    public bool WantsBoot(string image) => Boots.Any(name => image == "vmlinuz-" + name);
 
     private static string OneOf(string name, string value, string[] known)
         => known.FirstOrDefault(k => k.Equals(value, StringComparison.OrdinalIgnoreCase))

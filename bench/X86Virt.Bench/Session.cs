@@ -3,33 +3,49 @@ namespace X86Virt.Bench;
 /// <summary>One benchmark run: the suites that are wanted, on what is there; what is not is named and left out.</summary>
 internal sealed class Session(Options options, Report report)
 {
+    private readonly string _root = RepositoryRoot();
+
     /// <summary>False if something computed the wrong thing or failed.</summary>
     public bool Run()
     {
         bool right = true;
-        if (options.SuiteNames.Contains("compute") || options.SuiteNames.Contains("system"))
-            right &= Attempt("compute and system", RunKernels);
+        bool hasQemu = options.Qemu && IsThere(QemuTarget.Program(64)) && IsThere(QemuTarget.Program(32));
+        if (Wants("compute", "system"))
+            right &= Attempt("compute and system", () => RunKernels(hasQemu));
+        var boots = new BootSuite(options, hasQemu, _root, report);
+        if (Wants("startup"))
+            right &= Attempt("startup", () => boots.StartUp(new GuestPrograms(_root)));
+        if (Wants("boot"))
+            right &= Attempt("boot", boots.BootLinux);
         return right;
     }
 
-    private bool RunKernels()
+    private bool Wants(params string[] suites) => suites.Any(options.SuiteNames.Contains);
+
+    private bool RunKernels(bool hasQemu)
     {
-        var programs = new GuestPrograms(RepositoryRoot());
+        var programs = new GuestPrograms(_root);
         List<ITarget> targets = [new NativeTarget(programs)];
-        if (options.Qemu && IsThere(QemuTarget.Program(64)) && IsThere(QemuTarget.Program(32)))
+        if (hasQemu)
             targets.Add(new QemuTarget(programs));
         targets.AddRange(options.Engines.Select(engine => new EngineTarget(engine, programs)));
         var suite = new KernelSuite(options, targets, report);
         bool right = true;
-        if (options.SuiteNames.Contains("compute"))
+        if (Wants("compute"))
         {
             foreach (int bits in options.Bits)
                 right &= suite.Run(Suite.Compute, bits);
         }
-        if (options.SuiteNames.Contains("system"))
+        if (Wants("system"))
             right &= suite.Run(Suite.System, 64);
         return right;
     }
+
+    private static bool Attempt(string suite, Action run) => Attempt(suite, () =>
+    {
+        run();
+        return true;
+    });
 
     private static bool Attempt(string suite, Func<bool> run)
     {
@@ -61,7 +77,7 @@ internal sealed class Session(Options options, Report report)
         }
     }
 
-    public static string RepositoryRoot()
+    private static string RepositoryRoot()
     {
         for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
         {

@@ -22,10 +22,13 @@ internal static class TimedProcess
         }
     }
 
+    /// <summary>Ends a process that takes far too long, until disposed of.</summary>
+    public static Timer Limit(Process process) => new(_ => process.Kill(entireProcessTree: true), null, _limit, Timeout.InfiniteTimeSpan);
+
     public static Run Run(string program, IEnumerable<string> arguments)
     {
         using Process process = Start(program, arguments);
-        using var limit = new Timer(_ => process.Kill(), null, _limit, Timeout.InfiniteTimeSpan);
+        using Timer limit = Limit(process);
         List<double?> marks = [];
         var text = new StringBuilder();
         Stream output = process.StandardOutput.BaseStream;
