@@ -21,8 +21,8 @@ internal sealed record BootResult(double MarkerSeconds, double MarkerProcessorSe
 /// <summary>Boots a guest as a user does, in a process that is measured from its start to its end.</summary>
 internal static class GuestProcess
 {
-    /// <summary>Room for ROMs behind RAM, in the same mapping.</summary>
-    private const ulong RomSpace = 4 << 20;
+    /// <summary>Room for ROMs behind RAM and for what the host's kernel has joined with it, in the same mapping.</summary>
+    private const ulong Neighbours = 8 << 20;
 
     public static BootResult Qemu(Boot boot)
     {
@@ -94,7 +94,7 @@ internal static class GuestProcess
     private static BootResult AtMarker(Process process, Stopwatch watch)
         => new(watch.Elapsed.TotalSeconds, HostClock.OfProcess(process.Id) / 1e9 ?? double.NaN, 0, 0, double.NaN, double.NaN);
 
-    /// <summary>Resident memory of a process without the mapping that holds the guest's RAM.</summary>
+    /// <summary>Resident memory of a process without the mapping that holds the guest's RAM. What is mapped twice counts once.</summary>
     private static double ResidentMebibytes(int id, ulong ram)
     {
         string maps = $"/proc/{id}/smaps";
@@ -106,8 +106,8 @@ internal static class GuestProcess
         {
             string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
             if (words[0] == "Size:")
-                isRam = ulong.Parse(words[1], CultureInfo.InvariantCulture) << 10 is ulong size && size >= ram && size <= ram + RomSpace;
-            else if (words[0] == "Rss:" && !isRam)
+                isRam = ulong.Parse(words[1], CultureInfo.InvariantCulture) << 10 is ulong size && size >= ram && size <= ram + Neighbours;
+            else if (words[0] == "Pss:" && !isRam)
                 kibibytes += double.Parse(words[1], CultureInfo.InvariantCulture);
         }
         return kibibytes / 1024;

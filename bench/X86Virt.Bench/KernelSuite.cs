@@ -55,7 +55,7 @@ internal sealed class KernelSuite(Options options, IReadOnlyList<ITarget> target
         {
             foreach (ITarget target in chosen.Where(passes.ContainsKey).ToArray())
             {
-                uint units = Math.Max(1, benchmark.Units / target.Divisor);
+                uint units = Math.Max(1, benchmark.Units / target.Divisor / options.Divisor);
                 try
                 {
                     if (target.Divisor != 1 && !checksums.ContainsKey(units))

@@ -7,7 +7,7 @@ namespace X86Virt.Bench;
 internal sealed class Options
 {
     public const string Usage = """
-        usage: X86Virt.Bench [--suite NAMES] [--kernel NAMES] [--engine NAMES] [--peer NAMES] [--bits 64,32] [--boot NAMES] [--repeat N] [--passes N] [--table FILE]
+        usage: X86Virt.Bench [--suite NAMES] [--kernel NAMES] [--engine NAMES] [--peer NAMES] [--bits 64,32] [--boot NAMES] [--repeat N] [--passes N] [--divisor N] [--table FILE]
           NAMES are separated by commas; kernels may have * and ?.
           --suite    compute, system, startup, boot (default: all)
           --kernel   kernels of the compute and system suites (default: all)
@@ -17,6 +17,7 @@ internal sealed class Options
           --boot     Linux kernels to boot: cloud-amd64, amd64, 686 (default: the first)
           --repeat   runs of each, in turns (default: 3)
           --passes   passes in a run, of which the first is not timed (default: 4)
+          --divisor  part of the work to do; with much of it left out, a check of what is computed (default: 1)
           --table    a file for every measurement, separated by tabs
         """;
 
@@ -30,6 +31,7 @@ internal sealed class Options
     public string[] Boots { get; private set; } = ["cloud-amd64"];
     public int Repeat { get; private set; } = 3;
     public int Passes { get; private set; } = 4;
+    public uint Divisor { get; private set; } = 1;
     public string? Table { get; private set; }
 
     /// <exception cref="BenchmarkException">Names the argument and what it may be.</exception>
@@ -69,6 +71,9 @@ internal sealed class Options
                 case "--passes":
                     options.Passes = Count(name, value);
                     break;
+                case "--divisor":
+                    options.Divisor = (uint)Count(name, value);
+                    break;
                 case "--table":
                     options.Table = value;
                     break;
@@ -94,5 +99,5 @@ internal sealed class Options
             ?? throw new BenchmarkException($"{name} cannot be '{value}'. Give one of {string.Join(", ", known)}.");
 
     private static int Count(string name, string value)
-        => int.TryParse(value, out int count) && count is > 0 and <= 1000 ? count : throw new BenchmarkException($"{name} cannot be '{value}'. Give a number from 1 to 1000.");
+        => int.TryParse(value, out int count) && count is > 0 and <= 10_000 ? count : throw new BenchmarkException($"{name} cannot be '{value}'. Give a number from 1 to 10000.");
 }

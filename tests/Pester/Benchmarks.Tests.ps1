@@ -1,0 +1,34 @@
+# The benchmarks' guest programs, with little work: what they compute is checked, not how fast.
+BeforeDiscovery {
+    $root = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..'))
+    $found = foreach ($name in 'gcc', 'objcopy') { $env:PATH -split [IO.Path]::PathSeparator | Where-Object { [IO.File]::Exists([IO.Path]::Combine($_, $name)) } | ForEach-Object { $name } }
+    $compilerMissing = 'gcc' -notin $found -or 'objcopy' -notin $found
+    $widths = @(
+        @{ Suite = 'compute'; Bits = 64 }
+        @{ Suite = 'compute'; Bits = 32 }
+        @{ Suite = 'system'; Bits = 64 }
+    )
+}
+
+Describe 'The benchmark guests' -Skip:$compilerMissing {
+    BeforeAll {
+        $project = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'bench', 'X86Virt.Bench'))
+        function Invoke-Bench {
+            $output = & dotnet run -c Release --project $project -- @args 2>&1
+            [pscustomobject]@{ ExitCode = $LASTEXITCODE; Text = $output -join "`n" }
+        }
+    }
+
+    It 'compute the same on every engine and on the host: <Suite>, <Bits> bits' -ForEach $widths {
+        $run = Invoke-Bench --suite $Suite --bits $Bits --engine 'Interpreter,DecodedCache,BinaryTranslation' --peer none --repeat 1 --passes 2 --divisor 1000
+        $run.Text | Should -Match 'geometric mean'
+        $run.Text | Should -Not -Match '\| +- \|'
+        $run.ExitCode | Should -Be 0
+    }
+
+    It 'are named where one is asked for that is not there' {
+        $run = Invoke-Bench --kernel nosuchkernel
+        $run.Text | Should -Match 'No kernel is called nosuchkernel. There are isprime,'
+        $run.ExitCode | Should -Be 2
+    }
+}
