@@ -17,7 +17,7 @@ internal static class BlockEnd
             case Mnemonic.INVALID:
             case Mnemonic.In or Mnemonic.Out or Mnemonic.Insb or Mnemonic.Insw or Mnemonic.Insd:
             case Mnemonic.Outsb or Mnemonic.Outsw or Mnemonic.Outsd:
-            case Mnemonic.Cli or Mnemonic.Sti or Mnemonic.Popf or Mnemonic.Popfd or Mnemonic.Popfq:
+            case Mnemonic.Sti or Mnemonic.Popf or Mnemonic.Popfd or Mnemonic.Popfq:
             case Mnemonic.Clac or Mnemonic.Stac or Mnemonic.Hlt or Mnemonic.Clts or Mnemonic.Lmsw:
             case Mnemonic.Lgdt or Mnemonic.Lidt or Mnemonic.Lldt or Mnemonic.Ltr:
             case Mnemonic.Lds or Mnemonic.Les or Mnemonic.Lfs or Mnemonic.Lgs or Mnemonic.Lss:

@@ -20,9 +20,11 @@ public unsafe struct CpuState
     // Fields that translated code names.
     internal const int RipOffset = 0x90;
     internal const int StatusFlagsOffset = 0x98;
+    internal const int SystemFlagsOffset = 0x9C;
     internal const int BudgetOffset = 0xA8;
     internal const int AttentionOffset = 0xB8;
     internal const int AddressBaseOffset = 0xC0;
+    internal const int CplOffset = 0xF0;
     internal const int ReadableSegmentsOffset = 0xF6;
     internal const int WritableSegmentsOffset = 0xF7;
     internal const int SegmentsOffset = 0x190;
@@ -75,7 +77,7 @@ public unsafe struct CpuState
     [FieldOffset(StatusFlagsOffset)] public uint StatusFlags;
 
     /// <summary>All other bits of RFLAGS in their places, bit 1 set, the status bits clear.</summary>
-    [FieldOffset(0x9C)] public uint SystemFlags;
+    [FieldOffset(SystemFlagsOffset)] public uint SystemFlags;
 
     /// <summary>The TLB of the access mode in force (<see cref="AccessMode"/>).</summary>
     [FieldOffset(0xA0)] public TlbEntry* Tlb;
@@ -96,7 +98,7 @@ public unsafe struct CpuState
     /// <summary>Segment bases as address generation adds them: 0 for ES, CS, SS, DS in 64-bit mode.</summary>
     [FieldOffset(AddressBaseOffset)] public fixed ulong AddressBase[6];
 
-    [FieldOffset(0xF0)] public byte Cpl;
+    [FieldOffset(CplOffset)] public byte Cpl;
     [FieldOffset(0xF1)] public AccessMode AccessMode;
     [FieldOffset(0xF2)] public bool Halted;
 

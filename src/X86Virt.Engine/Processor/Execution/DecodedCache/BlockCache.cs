@@ -9,7 +9,7 @@ namespace X86Virt.Engine.Processor;
 /// </summary>
 internal sealed unsafe class BlockCache : IDisposable
 {
-    private const int Buckets = 1 << 15;
+    private const int Buckets = 1 << 17;
     private const nuint ArenaSize = 16 << 20;
     private const int GranuleShift = 6;
 
@@ -45,7 +45,7 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>Called with each block that a store invalidated, and with null when all are forgotten.</summary>
     public Action<nint>? Dropped { get; set; }
 
-    private static int Bucket(ulong start, CodeMode mode) => (int)(((start ^ (start >> 15)) * 3 + (uint)mode * 0x9E3) & (Buckets - 1));
+    private static int Bucket(ulong start, CodeMode mode) => (int)((start ^ (start >> 17) ^ ((ulong)mode << 9)) & (Buckets - 1));
 
     /// <summary>The block of a key; <paramref name="rip"/> is 0 for blocks that serve every address.</summary>
     public Block* Find(ulong start, CodeMode mode, ulong rip, int secondPage)

@@ -8,6 +8,19 @@ internal sealed unsafe partial class Translator
     // Guest registers that stay in memory and the scratch registers that stand in for them in one instruction.
     private readonly int[] _scratchOf = new int[16];
 
+    // AH, CH, DH and BH are parts of the scratch registers alone, and cannot stand next to a register that needs a REX prefix.
+    private bool _allInScratch;
+
+    private static bool HasHighByte(in Instruction instruction, int operands)
+    {
+        for (int k = 0; k < operands; k++)
+        {
+            if (instruction.GetOpKind(k) == OpKind.Register && RegisterMap.IsHighByte(instruction.GetOpRegister(k)))
+                return true;
+        }
+        return false;
+    }
+
     private bool EmitData(in Instruction instruction, int i)
     {
         DataUnits units = DataUnitsOf.Find(instruction);
@@ -15,8 +28,9 @@ internal sealed unsafe partial class Translator
             return EmitDataUnit(instruction, i, units);
         switch (instruction.Mnemonic)
         {
-            case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32 or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1
-                or Mnemonic.Prefetcht2 or Mnemonic.Prefetchnta or Mnemonic.Prefetchw or Mnemonic.Pause:
+            case Mnemonic.Nop or Mnemonic.Reservednop or Mnemonic.Endbr64 or Mnemonic.Endbr32 or Mnemonic.Prefetch or Mnemonic.Prefetcht0
+                or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchnta or Mnemonic.Prefetchw or Mnemonic.Pause
+                or Mnemonic.Lfence or Mnemonic.Mfence or Mnemonic.Sfence:
                 return true;
             case Mnemonic.Lea:
                 return EmitLea(instruction, i);
@@ -159,6 +173,7 @@ internal sealed unsafe partial class Translator
     {
         Array.Fill(_scratchOf, -1);
         int operands = byCl ? renamed.OpCount - 1 : renamed.OpCount;
+        _allInScratch = HasHighByte(renamed, operands);
         for (int k = 0; k < operands; k++)
         {
             if (renamed.GetOpKind(k) != OpKind.Register)
@@ -168,7 +183,7 @@ internal sealed unsafe partial class Translator
                 continue;
             int guest = RegisterMap.GuestOf(register);
             int host = RegisterMap.HostOf(guest);
-            if (host == RegisterMap.InMemory)
+            if (host == RegisterMap.InMemory || _allInScratch)
             {
                 host = _scratchOf[guest];
                 if (host < 0)
@@ -179,7 +194,7 @@ internal sealed unsafe partial class Translator
                     used |= 1 << host;
                     _scratchOf[guest] = host;
                     if (register.GetSize() < 4 || IsRead(renamed, info, guest, k, operands))
-                        _a.Load(8, host, HostAssembler.Rbx, guest * 8);
+                        GetGuest(guest, host);
                 }
             }
             renamed.SetOpRegister(k, RegisterMap.AtWidth(host, register));
@@ -206,8 +221,8 @@ internal sealed unsafe partial class Translator
             if (instruction.GetOpKind(k) != OpKind.Register || info.GetOpAccess(k) is OpAccess.Read or OpAccess.CondRead)
                 continue;
             int guest = RegisterMap.GuestOf(instruction.GetOpRegister(k));
-            if (guest >= 0 && RegisterMap.HostOf(guest) == RegisterMap.InMemory)
-                _a.Store(8, _scratchOf[guest], HostAssembler.Rbx, guest * 8);
+            if (guest >= 0 && _scratchOf[guest] >= 0)
+                SetGuest(guest, 8, _scratchOf[guest]);
         }
     }
 }

@@ -249,6 +249,14 @@ internal sealed unsafe class HostAssembler
         Memory(to, @base, -1, 0, displacement);
     }
 
+    public void LoadZeroExtended8(int to, int @base, int displacement)
+    {
+        Rex(4, to, 0, @base);
+        Byte(0x0F);
+        Byte(0xB6);
+        Memory(to, @base, -1, 0, displacement);
+    }
+
     public void MoveSignExtended32(int to, int from) => Op(0x63, 8, to, from);
 
     /// <summary>LAHF; SETO AL.</summary>

@@ -45,6 +45,8 @@ internal static class RegisterMap
             return Register.EAX + host;
         if (like.IsGPR16())
             return Register.AX + host;
+        if (IsHighByte(like))
+            return Register.AH + host;
         return host < 4 ? Register.AL + host : Register.SPL + (host - 4);
     }
 }

@@ -16,6 +16,9 @@ internal sealed unsafe partial class Translator
             Mnemonic.Mul or Mnemonic.Imul => EmitMultiply(instruction, i),
             Mnemonic.Div or Mnemonic.Idiv => EmitDivide(instruction, i),
             Mnemonic.Cmpxchg => EmitCompareExchange(instruction, i),
+            Mnemonic.Mov => EmitReadSelector(instruction),
+            Mnemonic.Pushfq or Mnemonic.Pushfd => EmitPushFlags(i),
+            Mnemonic.Cli => EmitClearInterruptFlag(i),
             _ => false,
         };
         if (done)

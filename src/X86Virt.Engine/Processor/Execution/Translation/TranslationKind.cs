@@ -30,19 +30,25 @@ internal static unsafe class TranslationKinds
             return TranslationKind.Callout;
         if (DataUnitsOf.InLine(instruction, mode, op))
             return HasMemory(instruction) ? TranslationKind.Memory : TranslationKind.Register;
+        bool highByte = false;
         for (int i = 0; i < instruction.OpCount; i++)
         {
             if (instruction.GetOpKind(i) != OpKind.Register)
                 continue;
             Register register = instruction.GetOpRegister(i);
-            if (!register.IsGPR() || RegisterMap.IsHighByte(register))
+            if (!register.IsGPR() && instruction.Mnemonic != Mnemonic.Mov)
                 return TranslationKind.Callout;
+            highByte |= RegisterMap.IsHighByte(register);
         }
         bool memory = HasMemory(instruction);
         switch (instruction.Mnemonic)
         {
             case Mnemonic.Movsxd when memory && instruction.Code == Code.Movsxd_r16_rm16:
                 // It reads 32 bits.
+                return TranslationKind.Callout;
+            case Mnemonic.Mov when instruction.Op1Kind == OpKind.Register && instruction.Op1Register.IsSegmentRegister():
+                return instruction.Op0Kind == OpKind.Register ? TranslationKind.InTc : TranslationKind.Callout;
+            case Mnemonic.Mov when !IsGeneral(instruction):
                 return TranslationKind.Callout;
             case Mnemonic.Mov or Mnemonic.Movzx or Mnemonic.Movsx or Mnemonic.Movsxd:
             case Mnemonic.Add or Mnemonic.Adc or Mnemonic.Sub or Mnemonic.Sbb or Mnemonic.Cmp:
@@ -63,12 +69,17 @@ internal static unsafe class TranslationKinds
                 return !memory ? TranslationKind.Register : instruction.Op1Kind == OpKind.Register ? TranslationKind.Callout : TranslationKind.Memory;
             case Mnemonic.Lea:
                 return TranslationKind.Register;
-            case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32 or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1
-                or Mnemonic.Prefetcht2 or Mnemonic.Prefetchnta or Mnemonic.Prefetchw or Mnemonic.Pause:
+            case Mnemonic.Nop or Mnemonic.Reservednop or Mnemonic.Endbr64 or Mnemonic.Endbr32 or Mnemonic.Prefetch or Mnemonic.Prefetcht0
+                or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchnta or Mnemonic.Prefetchw or Mnemonic.Pause
+                or Mnemonic.Lfence or Mnemonic.Mfence or Mnemonic.Sfence:
                 return TranslationKind.Register;
             case Mnemonic.Cbw or Mnemonic.Cwde or Mnemonic.Cdqe or Mnemonic.Cwd or Mnemonic.Cdq or Mnemonic.Cqo:
                 return TranslationKind.Register;
             case Mnemonic.Mul or Mnemonic.Imul or Mnemonic.Div or Mnemonic.Idiv or Mnemonic.Cmpxchg:
+                return highByte ? TranslationKind.Callout : TranslationKind.InTc;
+            case Mnemonic.Cli:
+                return TranslationKind.InTc;
+            case Mnemonic.Pushfq or Mnemonic.Pushfd when StackIsWide(mode):
                 return TranslationKind.InTc;
             case Mnemonic.Push or Mnemonic.Pop or Mnemonic.Leave when StackIsWide(mode):
                 return PushPop(instruction);
@@ -84,10 +95,15 @@ internal static unsafe class TranslationKinds
         return TranslationKind.Callout;
     }
 
+    /// <summary>No operand is a segment, control or debug register.</summary>
+    private static bool IsGeneral(in Instruction instruction)
+        => (instruction.Op0Kind != OpKind.Register || instruction.Op0Register.IsGPR())
+            && (instruction.Op1Kind != OpKind.Register || instruction.Op1Register.IsGPR());
+
     /// <summary>An explicit memory operand that is accessed.</summary>
     public static bool HasMemory(in Instruction instruction)
     {
-        if (instruction.Mnemonic is Mnemonic.Lea or Mnemonic.Nop)
+        if (instruction.Mnemonic is Mnemonic.Lea or Mnemonic.Nop or Mnemonic.Reservednop)
             return false;
         for (int i = 0; i < instruction.OpCount; i++)
         {

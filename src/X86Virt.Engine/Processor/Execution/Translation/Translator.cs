@@ -29,6 +29,7 @@ internal sealed unsafe partial class Translator
     private Op* _ops;
     private CodeMode _mode;
     private int _tlb;
+    private bool _user;
     private bool _flagsInHost;
     private bool _flagsInState;
     private int _stubCount;
@@ -89,6 +90,7 @@ internal sealed unsafe partial class Translator
         _ops = Block.Ops(block);
         _mode = block->Mode;
         _tlb = CpuState.TlbOffset + (int)accessMode * Tlb.Entries * sizeof(TlbEntry);
+        _user = accessMode >= AccessMode.User;
         _flagsInHost = false;
         _flagsInState = true;
         _stubCount = 0;
