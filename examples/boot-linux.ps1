@@ -29,7 +29,7 @@ param(
     [string] $CommandLine,
     [uint64] $Memory = 256MB,
     [ValidateSet('Interpreter', 'DecodedCache', 'BinaryTranslation')]
-    [string] $Engine = 'DecodedCache',
+    [string] $Engine = 'BinaryTranslation',
     # What the initial RAM disk made here does when it is up. Default: a shell at a terminal, else power off.
     [ValidateSet('shell', 'poweroff', 'reboot', 'halt', 'script')]
     [string] $Action,

@@ -59,3 +59,29 @@ Describe 'Lockstep' {
         { Compare-VMEngine -FlatBinary $flat -Memory 16MB -Clock RealTime -ErrorAction Stop } | Should -Throw -ErrorId 'ClockNotDeterministic,X86Virt.PowerShell.CompareVMEngine'
     }
 }
+
+Describe 'The translator''s settings' {
+    AfterEach { Remove-TestMachine }
+
+    It 'change nothing that a guest sees: <_>' -ForEach @(
+        @{ TranslationCacheSize = '512KB' }
+        @{ TranslationUnitLimit = 1 }
+        @{ TranslationUnitLimit = 12 }
+        @{ TranslationFeature = 'None' }
+        @{ TranslationFeature = 'Chaining' }
+        @{ TranslationFeature = 'InlineLookup' }
+    ) {
+        $reference = New-PrimeMachine test-reference 9973 @{ Engine = 'Interpreter' } | Start-VM -Wait -Timeout 60 -PassThru
+        $vm = New-PrimeMachine test-settings 9973 (@{ Engine = 'BinaryTranslation' } + $_) | Start-VM -Wait -Timeout 60 -PassThru
+        $vm.InstructionsRetired | Should -Be $reference.InstructionsRetired
+        (Get-VMRegister $vm).Hex | Should -Be (Get-VMRegister $reference).Hex
+    }
+
+    It 'are refused out of range: <Settings>' -ForEach @(
+        @{ Settings = @{ TranslationCacheSize = '64KB' }; Id = 'InvalidTranslationCacheSize' }
+        @{ Settings = @{ TranslationUnitLimit = 0 }; Id = 'InvalidTranslationUnitLimit' }
+        @{ Settings = @{ TranslationUnitLimit = 65 }; Id = 'InvalidTranslationUnitLimit' }
+    ) {
+        { New-PrimeMachine test-bad 97 $Settings } | Should -Throw -ErrorId "$Id,X86Virt.PowerShell.NewVirtualMachine"
+    }
+}

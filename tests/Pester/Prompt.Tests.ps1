@@ -36,7 +36,7 @@ Describe 'Views' {
     AfterAll { Remove-TestMachine }
 
     It 'of <Command> fit 120 columns and show what matters' -ForEach @(
-        @{ Command = 'Get-VirtualMachine'; Shows = 'test-view +Suspended +DecodedCache +16 +2 ' }
+        @{ Command = 'Get-VirtualMachine'; Shows = 'test-view +Suspended +BinaryTranslation +16 +2 ' }
         @{ Command = 'Get-VMRegister'; Shows = 'RIP +0x0000000000100010 +next instruction' }
         @{ Command = 'Get-VMDisassembly'; Shows = '> +0x100010 +89f9 +mov ecx, edi' }
         @{ Command = 'Get-VMBreakpoint'; Shows = 'test-view +0x100000 +mov edi' }

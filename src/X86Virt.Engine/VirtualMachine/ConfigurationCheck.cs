@@ -1,4 +1,5 @@
 using X86Virt.Engine.Platform;
+using X86Virt.Engine.Processor;
 
 namespace X86Virt.Engine;
 
@@ -21,6 +22,11 @@ internal static class ConfigurationCheck
             throw new MachineException("InvalidClockRate", $"A clock rate of {c.ClockRate} Hz is out of range. Give -ClockRate between 1000000 and 100000000000.");
         if (!Enum.IsDefined(c.Engine))
             throw new MachineException("InvalidEngine", $"There is no engine {c.Engine}. Choose one of {string.Join(", ", Enum.GetNames<EngineKind>())}.");
+        TranslationOptions t = c.Translation;
+        if (t.CacheSize is < TranslationOptions.SmallestCacheSize or > TranslationOptions.LargestCacheSize)
+            throw new MachineException("InvalidTranslationCacheSize", $"A translation cache of {t.CacheSize} bytes is out of range. Give -TranslationCacheSize between {TranslationOptions.SmallestCacheSize >> 10}KB and {TranslationOptions.LargestCacheSize >> 20}MB.");
+        if (t.UnitLimit is < 1 or > TranslationOptions.LargestUnitLimit)
+            throw new MachineException("InvalidTranslationUnitLimit", $"A translation unit of {t.UnitLimit} instructions is out of range. Give -TranslationUnitLimit between 1 and {TranslationOptions.LargestUnitLimit}.");
         if (c.Kernel != null && c.FlatBinary != null)
             throw new MachineException("InvalidImage", $"Both the kernel '{c.Kernel}' and the flat binary '{c.FlatBinary}' are given. Give one of -Kernel and -FlatBinary.");
         if (c.Firmware != null && c.FlatBinary != null)

@@ -1,4 +1,5 @@
 using X86Virt.Engine.Boot;
+using X86Virt.Engine.Processor;
 
 namespace X86Virt.Engine;
 
@@ -17,13 +18,17 @@ public sealed record MachineConfiguration
 
     /// <summary>Bytes of RAM, whole pages, 1 MiB at least.</summary>
     public ulong MemorySize { get; init; } = DefaultMemory;
-    public EngineKind Engine { get; init; } = EngineKind.DecodedCache;
+    /// <summary>BinaryTranslation unless given, on hosts that it runs on; DecodedCache on others.</summary>
+    public EngineKind Engine { get; init; } = BinaryTranslation.IsSupported ? EngineKind.BinaryTranslation : EngineKind.DecodedCache;
 
     /// <summary>A named processor model; null for the default.</summary>
     public string? ProcessorModel { get; init; }
 
     /// <summary>Feature switches on top of the model: "+avx2", "-sse4.2".</summary>
     public IReadOnlyList<string> Features { get; init; } = [];
+
+    /// <summary>How <see cref="EngineKind.BinaryTranslation"/> works.</summary>
+    public TranslationOptions Translation { get; init; } = new();
     public ClockKind Clock { get; init; } = ClockKind.Virtual;
 
     /// <summary>Instructions a second of guest time, and the TSC's frequency in Hz.</summary>

@@ -46,7 +46,7 @@ public sealed partial class VirtualMachine : IDisposable
             _board = new Board(_memory, BoardOptionsOf(configuration));
             _cpu = new Cpu(_memory, _board, model);
             _board.Attach(_cpu);
-            _engine = CreateEngine(configuration.Engine, _cpu);
+            _engine = CreateEngine(configuration.Engine, _cpu, configuration.Translation);
             _board.ConsoleOutput += Console.Append;
             Load();
         }
@@ -100,11 +100,11 @@ public sealed partial class VirtualMachine : IDisposable
         }
     }
 
-    private static ExecutionEngine CreateEngine(EngineKind kind, Cpu cpu) => kind switch
+    private static ExecutionEngine CreateEngine(EngineKind kind, Cpu cpu, TranslationOptions translation) => kind switch
     {
         EngineKind.Interpreter => new Interpreter(cpu),
         EngineKind.DecodedCache => new DecodedCache(cpu),
-        _ => new BinaryTranslation(cpu),
+        _ => new BinaryTranslation(cpu, translation),
     };
 
     private static BoardOptions BoardOptionsOf(MachineConfiguration c) => new()

@@ -3,6 +3,7 @@ using System.Management.Automation;
 using System.Text;
 using X86Virt.Engine;
 using X86Virt.Engine.Boot;
+using X86Virt.Engine.Processor;
 
 namespace X86Virt.PowerShell;
 
@@ -55,9 +56,22 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     [Parameter]
     public BootMode BootMode { get; set; }
 
-    /// <summary>How guest code is executed: DecodedCache unless given. See about_X86Virt_Engines.</summary>
+    /// <summary>How guest code is executed: BinaryTranslation unless given, DecodedCache on hosts that are not x64. See about_X86Virt_Engines.</summary>
     [Parameter]
     public EngineKind Engine { get; set; }
+
+    /// <summary>BinaryTranslation: the size of its translation cache, 512KB to 1GB; 32MB unless given.</summary>
+    [Parameter]
+    [SizeTransformation]
+    public ulong TranslationCacheSize { get; set; }
+
+    /// <summary>BinaryTranslation: guest instructions in a translation unit at most, 1 to 64; 64 unless given, 12 in the paper.</summary>
+    [Parameter]
+    public int TranslationUnitLimit { get; set; }
+
+    /// <summary>BinaryTranslation: what the translator is allowed to do; All unless given. None, or some of them, show what each is worth.</summary>
+    [Parameter]
+    public TranslationFeatures TranslationFeature { get; set; }
 
     /// <summary>The processor that CPUID describes, by name; the default has all features that there are.</summary>
     [Parameter]
@@ -112,6 +126,12 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
             EntryPoint = IsBound(nameof(EntryPoint)) ? EntryPoint : newImage ? null : c.EntryPoint,
             BootMode = IsBound(nameof(BootMode)) ? BootMode : newImage ? BootMode.Auto : c.BootMode,
             Engine = IsBound(nameof(Engine)) ? Engine : c.Engine,
+            Translation = c.Translation with
+            {
+                CacheSize = IsBound(nameof(TranslationCacheSize)) ? (long)Math.Min(TranslationCacheSize, long.MaxValue) : c.Translation.CacheSize,
+                UnitLimit = IsBound(nameof(TranslationUnitLimit)) ? TranslationUnitLimit : c.Translation.UnitLimit,
+                Features = IsBound(nameof(TranslationFeature)) ? TranslationFeature : c.Translation.Features,
+            },
             ProcessorModel = ProcessorModel ?? c.ProcessorModel,
             Features = IsBound(nameof(Feature)) ? Feature : c.Features,
             Clock = IsBound(nameof(Clock)) ? Clock : c.Clock,

@@ -33,7 +33,7 @@ internal sealed unsafe class BareCpu : IDisposable
     {
         ["Interpreter"] = cpu => new Interpreter(cpu),
         ["DecodedCache"] = cpu => new DecodedCache(cpu),
-        ["BinaryTranslation"] = cpu => new BinaryTranslation(cpu, 4 << 20),
+        ["BinaryTranslation"] = cpu => new BinaryTranslation(cpu, new TranslationOptions { CacheSize = 4 << 20 }),
     };
 
     public PhysicalMemory Memory { get; }

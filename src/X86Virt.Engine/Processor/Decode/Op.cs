@@ -100,7 +100,7 @@ public unsafe struct Block
     public byte* HostCode;
     public int HostLength;
 
-    /// <summary>Where its host code leaves without having run: what its head jumps to once it is dropped.</summary>
+    /// <summary>Where its host code leaves without having run: what its head jumps to once it is dropped. That jump may be chained then.</summary>
     public byte* HostExit;
 
     /// <summary>The first of the chained jumps that lead here, as an index among the translation cache's links; 0 if there is none.</summary>

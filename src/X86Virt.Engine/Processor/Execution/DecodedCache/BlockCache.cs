@@ -10,7 +10,11 @@ namespace X86Virt.Engine.Processor;
 internal sealed unsafe class BlockCache : IDisposable
 {
     private const int Buckets = 1 << 17;
-    private const nuint ArenaSize = 16 << 20;
+    private const nuint ArenaSize = 32 << 20;
+
+    /// <summary>The arena is filled part by part, round and round; a part's blocks are evicted when it is filled anew.</summary>
+    public const int Parts = 8;
+    private const nuint PartSize = ArenaSize / Parts;
     private const int GranuleShift = 6;
 
     private readonly Cpu _cpu;
@@ -22,6 +26,8 @@ internal sealed unsafe class BlockCache : IDisposable
     private readonly Block** _pages;
     private readonly ulong* _granules;
     private nuint _used;
+    private int _part;
+    private readonly nuint[] _partUsed = new nuint[Parts];
     private bool _disposed;
 
     public BlockCache(Cpu cpu)
@@ -37,12 +43,20 @@ internal sealed unsafe class BlockCache : IDisposable
 
     public long Decoded { get; private set; }
     public long Invalidated { get; private set; }
-    public long Flushes { get; private set; }
+
+    /// <summary>Advances whenever the room of blocks is used again: by an eviction or a flush.</summary>
+    public long Evictions { get; private set; }
+
+    /// <summary>Blocks dropped to make room.</summary>
+    public long Evicted { get; private set; }
+
+    /// <summary>The part that blocks are added to.</summary>
+    public int Part => _part;
 
     /// <summary>Offsets of entries, as translated code names them, count from here.</summary>
     public byte* Arena => _arena;
 
-    /// <summary>Called with each block that a store invalidated, and with null when all are forgotten.</summary>
+    /// <summary>Called with each block that is dropped, and with null when all are forgotten.</summary>
     public Action<nint>? Dropped { get; set; }
 
     private static int Bucket(ulong start, CodeMode mode) => (int)((start ^ (start >> 17) ^ ((ulong)mode << 9)) & (Buckets - 1));
@@ -72,15 +86,62 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>Room for a block of so many instructions and its terminator; the caller fills it and calls <see cref="Add"/>.</summary>
     public Block* Reserve(int instructions)
     {
-        nuint size = (nuint)(sizeof(Block) + (instructions + 1) * sizeof(Op));
-        if (_used + size > ArenaSize)
-            Flush();
-        return (Block*)(_arena + _used);
+        if (!HasRoom(instructions))
+            NextPart();
+        return (Block*)(_arena + (nuint)_part * PartSize + _used);
+    }
+
+    public bool HasRoom(int instructions) => _used + (nuint)(sizeof(Block) + (instructions + 1) * sizeof(Op)) <= PartSize;
+
+    private static nuint SizeOf(Block* block) => ((nuint)(sizeof(Block) + (block->Count + 1) * sizeof(Op)) + 63) & ~(nuint)63;
+
+    /// <summary>Goes on to the next part, and evicts what it holds. Only between blocks.</summary>
+    public void NextPart()
+    {
+        _partUsed[_part] = _used;
+        _part = (_part + 1) % Parts;
+        _used = 0;
+        Evictions++;
+        byte* start = _arena + (nuint)_part * PartSize;
+        nuint used = _partUsed[_part];
+        if (used == 0)
+            return;
+        for (nuint offset = 0; offset < used;)
+        {
+            var block = (Block*)(start + offset);
+            offset += SizeOf(block);
+            if (block->Valid)
+                Evict(block);
+        }
+        _partUsed[_part] = 0;
+        CpuState* s = _cpu.State;
+        if (s->PatchedOp >= (Op*)start && s->PatchedOp < (Op*)(start + PartSize))
+            s->PatchedOp = null;
+        _cpu.InvalidateLookups();
+    }
+
+    private void Evict(Block* block)
+    {
+        Evicted++;
+        block->Valid = false;
+        Unlink(&_buckets[Bucket(block->Start, block->Mode)], block);
+        int first = (int)(block->Start >> 12);
+        EvictFromPage(first, block);
+        if (block->SecondPage >= 0 && block->SecondPage != first)
+            EvictFromPage(block->SecondPage, block);
+        Dropped?.Invoke((nint)block);
+    }
+
+    private void EvictFromPage(int page, Block* block)
+    {
+        UnlinkFromPage(page, block);
+        if (_pages[page] == null)
+            Forget(page);
     }
 
     public void Add(Block* block)
     {
-        _used += ((nuint)(sizeof(Block) + (block->Count + 1) * sizeof(Op)) + 63) & ~(nuint)63;
+        _used += SizeOf(block);
         Decoded++;
         Block** bucket = &_buckets[Bucket(block->Start, block->Mode)];
         block->NextInBucket = *bucket;
@@ -201,7 +262,7 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>Forgets every block. Only between blocks.</summary>
     public void Flush()
     {
-        Flushes++;
+        Evictions++;
         for (int i = 0; i < Buckets; i++)
         {
             for (Block* b = _buckets[i]; b != null; b = b->NextInBucket)
@@ -213,6 +274,8 @@ internal sealed unsafe class BlockCache : IDisposable
             _buckets[i] = null;
         }
         _used = 0;
+        _part = 0;
+        Array.Clear(_partUsed);
         Dropped?.Invoke(0);
         _cpu.State->PatchedOp = null;
         _cpu.InvalidateLookups();

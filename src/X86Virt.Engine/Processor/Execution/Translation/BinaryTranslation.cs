@@ -7,8 +7,7 @@ namespace X86Virt.Engine.Processor;
 /// </summary>
 public sealed unsafe class BinaryTranslation : ExecutionEngine
 {
-    public const long DefaultCacheSize = 32 << 20;
-
+    private readonly int _unitLimit;
     private readonly Interpreter _interpreter;
     private readonly BlockCache _blocks;
     private readonly BlockDecoder _decoder;
@@ -17,13 +16,14 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
     private readonly HostAssembler _assembler = new();
     private bool _disposed;
 
-    public BinaryTranslation(Cpu cpu, long cacheSize = DefaultCacheSize) : base(cpu)
+    public BinaryTranslation(Cpu cpu, TranslationOptions options) : base(cpu)
     {
         _interpreter = new Interpreter(cpu);
         _blocks = new BlockCache(cpu) { Dropped = OnDropped };
         _decoder = new BlockDecoder(cpu, _blocks);
-        _cache = new TranslationCache(cacheSize, _assembler);
-        _translator = new Translator(cpu.State, _cache, _blocks, _assembler, HandlerTable.InvalidHandler);
+        _cache = new TranslationCache(options.CacheSize, BlockCache.Parts, _assembler);
+        _translator = new Translator(cpu.State, _cache, _blocks, _assembler, options.Features, HandlerTable.InvalidHandler);
+        _unitLimit = options.UnitLimit;
     }
 
     public override string Name => "BinaryTranslation";
@@ -47,7 +47,7 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
     {
         CpuState* s = Cpu.State;
         uint link = 0;
-        long flushes = 0;
+        long evictions = 0;
         while (true)
         {
             if (s->Attention != Attention.None)
@@ -96,10 +96,11 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
                 _interpreter.Execute();
                 continue;
             }
-            if (link != 0 && flushes == _blocks.Flushes && block->SecondPage < 0)
+            // A unit that was just put in the place of the jump to it is fallen into.
+            if (link != 0 && evictions == _blocks.Evictions && block->SecondPage < 0 && !_cache.Replaces(block, link))
                 _cache.Chain(link, block);
             link = Enter(s, _cache.ToExecutable(block->HostCode));
-            flushes = _blocks.Flushes;
+            evictions = _blocks.Evictions;
         }
     }
 
@@ -108,7 +109,7 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
     {
         while (true)
         {
-            var exit = (TranslationExit)_cache.Enter(s, code);
+            var exit = (TranslationExit)_cache.Thunks.Enter(s, code);
             if (s->LiveUnits != DataUnits.None)
                 X87Handlers.TakeHostImage(s);
             if (exit == TranslationExit.Dispatch)
@@ -145,10 +146,13 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
         // At the deadline nothing may happen any more, not even a fetch fault.
         if (s->Budget <= 0)
             return null;
-        if (!_translator.HasRoom)
-            _blocks.Flush();
+        if (!_translator.HasRoom || !_blocks.HasRoom(_unitLimit))
+        {
+            _blocks.NextPart();
+            _cache.NextRegion(_blocks.Part);
+        }
         CodeMode mode = s->Mode | (CodeMode)((uint)s->AccessMode << 8);
-        Block* block = _decoder.FindOrDecode(linear, rip, mode, rip, BlockDecoder.MaximumLimit, out bool isNew);
+        Block* block = _decoder.FindOrDecode(linear, rip, mode, rip, _unitLimit, out bool isNew);
         if (block == null || !isNew)
             return block;
         _translator.Translate(block, _decoder.Instructions.AsSpan(0, block->Count), s->AccessMode);
@@ -156,7 +160,7 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
         return block;
     }
 
-    /// <summary>A dropped unit may be the one that is being executed: its head leaves from now on.</summary>
+    /// <summary>Control may still come to a dropped unit, from the one before it or in a loop of its own: its head leaves from now on.</summary>
     private void OnDropped(nint dropped)
     {
         if (dropped == 0)

@@ -9,6 +9,8 @@ internal sealed unsafe partial class Translator
     {
         if (instruction.IsJccShortOrNear)
             return EmitConditional(instruction);
+        if ((_features & TranslationFeatures.InlineLookup) == 0 && !instruction.IsJmpShortOrNear && !instruction.IsCallNear)
+            return false;
         return instruction.Mnemonic switch
         {
             Mnemonic.Jmp => EmitJump(instruction, i),
@@ -62,37 +64,37 @@ internal sealed unsafe partial class Translator
     /// <summary>A conditional jump's way out: chained in its page, else through the lookup table out of line.</summary>
     private void EmitTaken(byte* jump, ulong target)
     {
-        if (SamePage(target))
-        {
-            AddExit(jump, target, chain: true);
-            return;
-        }
-        // Straight-line code is for the way not taken: skip over the probe.
-        byte* over = _a.Jump();
-        _a.Link(jump);
-        EmitProbeConstant(target);
-        _a.Link(over);
+        AddExit(SamePage(target) ? StubKind.Continuation : StubKind.Probe, jump, target);
     }
 
     /// <summary>Goes to a known address. Flags are in the state.</summary>
     private void EmitGoto(ulong target)
     {
-        if (SamePage(target))
-            AddExit(_a.Jump(), target, chain: true);
-        else
+        if (!SamePage(target))
+        {
             EmitProbeConstant(target);
+            return;
+        }
+        _goto = _a.Jump();
+        _gotoTarget = target;
+        AddExit(StubKind.Continuation, _goto, target);
     }
 
     /// <summary>Another page may have been mapped anew: the lookup table knows, and its entry for a known address is at a known place.</summary>
     private void EmitProbeConstant(ulong target)
     {
+        if ((_features & TranslationFeatures.InlineLookup) == 0)
+        {
+            AddExit(StubKind.Exit, _a.Jump(), target);
+            return;
+        }
         int entry = CpuState.LookupOffset + CodeLookup.OffsetOf(target);
         _a.Load(8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.LookupKeyOffset);
         _a.AluLoad(HostAlu.Cmp, 8, HostAssembler.Rax, HostAssembler.Rbx, entry + CodeLookup.KeyOffset);
-        AddExit(_a.JumpIf(HostCondition.NotEqual), target, chain: false);
+        AddExit(StubKind.Exit, _a.JumpIf(HostCondition.NotEqual), target);
         _a.MoveImmediate(HostAssembler.Rax, target);
         _a.AluLoad(HostAlu.Cmp, 8, HostAssembler.Rax, HostAssembler.Rbx, entry + CodeLookup.LinearOffset);
-        AddExit(_a.JumpIf(HostCondition.NotEqual), target, chain: false);
+        AddExit(StubKind.Exit, _a.JumpIf(HostCondition.NotEqual), target);
         _a.JumpMemory(HostAssembler.Rbx, entry + CodeLookup.HostOffset);
     }
 

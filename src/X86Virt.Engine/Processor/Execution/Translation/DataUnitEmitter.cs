@@ -18,7 +18,7 @@ internal sealed unsafe partial class Translator
             byte* loaded = _a.JumpIf(HostCondition.NotEqual);
             byte* resume = _a.Cursor + 1;
             _a.MoveImmediate(HostAssembler.Rcx, 0);
-            _a.JumpTo(_cache.LoadX87Thunk);
+            _a.JumpTo(_cache.Thunks.LoadX87);
             *(uint*)resume = _cache.OffsetOf(_a.Cursor);
             _a.Link(loaded);
             _live = DataUnits.X87;
@@ -27,7 +27,7 @@ internal sealed unsafe partial class Translator
         {
             _a.TestByte(HostAssembler.Rbx, CpuState.LiveUnitsOffset, (int)DataUnits.Vector);
             byte* loaded = _a.JumpIf(HostCondition.NotEqual);
-            _a.CallTo(_cache.LoadVectorsThunk);
+            _a.CallTo(_cache.Thunks.LoadVectors);
             _a.Link(loaded);
             _live |= DataUnits.Vector;
         }

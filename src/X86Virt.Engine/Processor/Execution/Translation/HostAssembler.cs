@@ -28,6 +28,9 @@ internal enum HostAlu
 /// </summary>
 internal sealed unsafe class HostAssembler
 {
+    /// <summary>Bytes of a jump with a 32-bit displacement.</summary>
+    public const int JumpSize = 5;
+
     public const int Rax = 0, Rcx = 1, Rdx = 2, Rbx = 3, Rsp = 4;
 
     private readonly PointerWriter _writer;

@@ -1,38 +1,37 @@
-using Iced.Intel;
 using X86Virt.Engine.Memory;
 
 namespace X86Virt.Engine.Processor;
 
-/// <summary>Why translated code came back.</summary>
-internal enum TranslationExit
-{
-    /// <summary>RIP is set: find the next translation, and chain <see cref="CpuState.ExitLink"/> to it.</summary>
-    Dispatch,
-
-    /// <summary>Execute <see cref="CpuState.ExitOp"/>, then go on at <see cref="CpuState.ExitResume"/>.</summary>
-    Callout,
-
-    /// <summary>Have the x87 registers loaded, then go on at <see cref="CpuState.ExitResume"/>.</summary>
-    LoadX87,
-}
-
 /// <summary>
-/// The memory that translated code runs from, and the code that enters and leaves it. The guest cannot reach it: it is no guest memory, and
-/// no mapping of it is both writable and executable.
+/// The memory that translated code runs from. The guest cannot reach it: it is no guest memory, and no mapping of it is both writable and
+/// executable. It is filled region by region, round and round; a region's units are evicted when it is filled anew. In a region the units' bodies
+/// stand one behind the other, what they seldom run (exits, slow accesses) stands apart.
 /// </summary>
 internal sealed unsafe class TranslationCache : IDisposable
 {
-    private const int HostMxcsr = 0x1F80;
+    public const long MinimumSize = 512 << 10;
+    private const int Alignment = 16;
+    private const int ThunkSize = 4096;
 
     private readonly ExecutableMemory _memory;
     private readonly HostAssembler _assembler;
-    private byte* _first;
+    private readonly long _regionSize;
 
-    // Chained jumps, in lists by the unit they lead to; index 0 ends a list.
-    private readonly List<Link> _links = [default];
+    // Chained jumps, in lists by the unit they lead to; index 0 ends a list. Nodes out of use are in a list of their own.
+    private Link[] _links = new Link[1024];
+    private int _linkCount = 1;
+    private int _freeLinks;
+
+    private int _region;
+    private byte* _hotEnd, _coldEnd;
+
+    // The jump that ends the body written last, while it still leads to its own exit.
+    private byte* _lastGoto;
+    private int _lastGotoUnchained;
 
     private struct Link
     {
+        /// <summary>Null once the unit it belonged to was evicted.</summary>
         public byte* Jump;
 
         /// <summary>The displacement to its own exit, which unchaining puts back.</summary>
@@ -40,33 +39,35 @@ internal sealed unsafe class TranslationCache : IDisposable
         public int Next;
     }
 
-    public TranslationCache(long size, HostAssembler assembler)
+    /// <param name="size">In bytes, <see cref="MinimumSize"/> at least.</param>
+    /// <param name="regions">How many parts it is evicted by.</param>
+    /// <param name="assembler">Writes the code.</param>
+    public TranslationCache(long size, int regions, HostAssembler assembler)
     {
         _memory = new ExecutableMemory(size);
         _assembler = assembler;
-        WriteThunks();
+        _regionSize = ((_memory.Size - ThunkSize) / regions) & ~(2L * Alignment - 1);
+        Thunks = new TranslationThunks(_memory, assembler);
+        EnterRegion(0);
     }
 
+    public TranslationThunks Thunks { get; }
     public long Size => _memory.Size;
-    public long Used => Next - _memory.WriteView;
 
-    /// <summary>Where the next unit goes (write view).</summary>
-    public byte* Next { get; private set; }
+    /// <summary>Bytes of host code of the region being filled, and of all regions that were filled before.</summary>
+    public long Used { get; private set; }
 
-    /// <summary>Enters translated code: state, executable address; returns a <see cref="TranslationExit"/>.</summary>
-    public delegate* unmanaged<CpuState*, byte*, int> Enter { get; private set; }
+    /// <summary>Where the next unit's body goes (write view).</summary>
+    public byte* NextHot { get; private set; }
 
-    /// <summary>Leave to have an entry executed: EAX is its offset, ECX where to go on (write view).</summary>
-    public byte* CalloutThunk { get; private set; }
+    /// <summary>Where the code that it seldom runs goes (write view).</summary>
+    public byte* NextCold { get; private set; }
 
-    /// <summary>Leave with RIP set: EAX is the jump to chain, or 0 (write view).</summary>
-    public byte* DispatchThunk { get; private set; }
+    /// <summary>Jumps chained since the machine was made.</summary>
+    public long ChainsMade { get; private set; }
 
-    /// <summary>Leave to have the x87 registers loaded: ECX is where to go on (write view).</summary>
-    public byte* LoadX87Thunk { get; private set; }
-
-    /// <summary>Call to load the guest's vector registers and MXCSR (write view).</summary>
-    public byte* LoadVectorsThunk { get; private set; }
+    /// <summary>Jumps unchained because the unit that they led to was dropped.</summary>
+    public long ChainsBroken { get; private set; }
 
     public byte* ToExecutable(byte* written) => _memory.ToExecutable(written);
 
@@ -77,30 +78,89 @@ internal sealed unsafe class TranslationCache : IDisposable
 
     public byte* Executable(uint offset) => _memory.ExecuteView + offset;
 
-    public bool HasRoom(int bytes) => Next + bytes <= _memory.WriteView + _memory.Size;
+    public bool HasRoom(int bytes) => NextHot + bytes <= _hotEnd && NextCold + bytes <= _coldEnd;
 
-    /// <summary>Keeps what the assembler wrote at <see cref="Next"/>.</summary>
-    public void Commit() => Next = (byte*)(((nint)_assembler.Cursor + 15) & ~(nint)15);
+    private byte* RegionStart(int region) => _memory.WriteView + ThunkSize + region * _regionSize;
+
+    private void EnterRegion(int region)
+    {
+        _region = region;
+        NextHot = RegionStart(region);
+        _hotEnd = NextCold = NextHot + _regionSize / 2;
+        _coldEnd = NextHot + _regionSize;
+        _lastGoto = null;
+    }
+
+    /// <summary>Goes on in a region whose units have all been dropped.</summary>
+    public void NextRegion(int region)
+    {
+        EnterRegion(region);
+        byte* start = NextHot, end = _coldEnd;
+        for (int i = 1; i < _linkCount; i++)
+        {
+            if (_links[i].Jump >= start && _links[i].Jump < end)
+                _links[i].Jump = null;
+        }
+    }
 
     /// <summary>Forgets all translations. Only while none is being executed.</summary>
     public void Clear()
     {
-        Next = _first;
-        _links.RemoveRange(1, _links.Count - 1);
+        EnterRegion(0);
+        Used = 0;
+        _linkCount = 1;
+        _freeLinks = 0;
     }
 
-    /// <summary>Jumps chained since the machine was made.</summary>
-    public long ChainsMade { get; private set; }
+    /// <summary>
+    /// Begins a unit's body. If the body before it ends in a jump to <paramref name="follows"/>, that jump, and this is it, the jump is left
+    /// out: control falls through.
+    /// </summary>
+    public void Begin(bool follows)
+    {
+        if (follows)
+            NextHot = _lastGoto - 1;
+        else
+            NextHot = (byte*)(((nint)NextHot + Alignment - 1) & ~(nint)(Alignment - 1));
+        _lastGoto = null;
+        _assembler.Cursor = NextHot;
+    }
 
-    /// <summary>Jumps unchained because the unit that they led to was dropped.</summary>
-    public long ChainsBroken { get; private set; }
+    /// <summary>Whether a unit begins where the jump stood.</summary>
+    public bool Replaces(Block* block, uint jump) => block->HostCode + 1 == Written(jump);
+
+    /// <summary>Whether the body written last ends in a jump that still leads to its own exit.</summary>
+    public bool EndsInJump => _lastGoto != null && *(int*)_lastGoto == _lastGotoUnchained;
+
+    /// <summary>Keeps what was written: the body up to <paramref name="hotEnd"/>, the rest up to the assembler's cursor.</summary>
+    /// <param name="hotEnd">End of the body.</param>
+    /// <param name="lastGoto">The displacement of the jump that the body ends in; null if it ends otherwise.</param>
+    public void Commit(byte* hotEnd, byte* lastGoto)
+    {
+        Used += hotEnd - NextHot + (_assembler.Cursor - NextCold);
+        NextHot = hotEnd;
+        NextCold = _assembler.Cursor;
+        _lastGoto = lastGoto;
+        _lastGotoUnchained = lastGoto == null ? 0 : *(int*)lastGoto;
+    }
 
     /// <summary>Makes a unit's jump lead straight to another unit.</summary>
     public void Chain(uint jump, Block* target)
     {
         byte* displacement = Written(jump);
-        _links.Add(new Link { Jump = displacement, Unchained = *(int*)displacement, Next = target->LinksIn });
-        target->LinksIn = _links.Count - 1;
+        int link = _freeLinks;
+        if (link != 0)
+        {
+            _freeLinks = _links[link].Next;
+        }
+        else
+        {
+            if (_linkCount == _links.Length)
+                Array.Resize(ref _links, _links.Length * 2);
+            link = _linkCount++;
+        }
+        _links[link] = new Link { Jump = displacement, Unchained = *(int*)displacement, Next = target->LinksIn };
+        target->LinksIn = link;
         HostAssembler.Link(displacement, target->HostCode);
         ChainsMade++;
     }
@@ -108,121 +168,20 @@ internal sealed unsafe class TranslationCache : IDisposable
     /// <summary>Makes every jump that was chained to a unit leave by its own exit again.</summary>
     public void Unchain(Block* target)
     {
-        for (int i = target->LinksIn; i != 0; i = _links[i].Next)
+        for (int i = target->LinksIn; i != 0;)
         {
-            *(int*)_links[i].Jump = _links[i].Unchained;
-            ChainsBroken++;
+            if (_links[i].Jump != null)
+            {
+                *(int*)_links[i].Jump = _links[i].Unchained;
+                ChainsBroken++;
+            }
+            int next = _links[i].Next;
+            _links[i].Jump = null;
+            _links[i].Next = _freeLinks;
+            _freeLinks = i;
+            i = next;
         }
         target->LinksIn = 0;
-    }
-
-    private void WriteThunks()
-    {
-        HostAssembler a = _assembler;
-        a.Cursor = _memory.WriteView;
-        int[] saved = OperatingSystem.IsWindows() ? [3, 5, 6, 7, 12, 13, 14, 15] : [3, 5, 12, 13, 14, 15];
-        int state = OperatingSystem.IsWindows() ? 1 : 7, target = OperatingSystem.IsWindows() ? 2 : 6;
-
-        byte* enter = a.Cursor;
-        foreach (int register in saved)
-            a.Push(register);
-        a.Move(8, HostAssembler.Rbx, state);
-        a.Move(8, HostAssembler.Rax, target);
-        for (int guest = 0; guest < 16; guest++)
-        {
-            if (RegisterMap.HostOf(guest) >= 0)
-                a.Load(8, RegisterMap.HostOf(guest), HostAssembler.Rbx, guest * 8);
-        }
-        a.TestByte(HostAssembler.Rbx, CpuState.LiveUnitsOffset, (int)DataUnits.X87);
-        byte* noX87 = a.JumpIf(HostCondition.Equal);
-        a.Encode(Instruction.Create(Code.Frstor_m108byte, State(CpuState.HostX87Offset)));
-        a.Link(noX87);
-        a.JumpRegister(HostAssembler.Rax);
-
-        LoadVectorsThunk = a.Cursor;
-        WriteLoadVectors();
-        byte* unload = a.Cursor;
-        WriteUnload();
-
-        DispatchThunk = a.Cursor;
-        a.Store(4, HostAssembler.Rax, HostAssembler.Rbx, CpuState.ExitLinkOffset);
-        a.MoveImmediate(HostAssembler.Rax, (ulong)TranslationExit.Dispatch);
-        byte* leave = a.Jump();
-        LoadX87Thunk = a.Cursor;
-        a.Store(4, HostAssembler.Rcx, HostAssembler.Rbx, CpuState.ExitResumeOffset);
-        a.MoveImmediate(HostAssembler.Rax, (ulong)TranslationExit.LoadX87);
-        byte* leaveToo = a.Jump();
-        CalloutThunk = a.Cursor;
-        a.Store(4, HostAssembler.Rax, HostAssembler.Rbx, CpuState.ExitOpOffset);
-        a.Store(4, HostAssembler.Rcx, HostAssembler.Rbx, CpuState.ExitResumeOffset);
-        a.MoveImmediate(HostAssembler.Rax, (ulong)TranslationExit.Callout);
-        a.Link(leave);
-        a.Link(leaveToo);
-        a.TestByte(HostAssembler.Rbx, CpuState.LiveUnitsOffset, 0xFF);
-        byte* nothingLive = a.JumpIf(HostCondition.Equal);
-        a.CallTo(unload);
-        a.Link(nothingLive);
-        for (int guest = 0; guest < 16; guest++)
-        {
-            if (RegisterMap.HostOf(guest) >= 0)
-                a.Store(8, RegisterMap.HostOf(guest), HostAssembler.Rbx, guest * 8);
-        }
-        foreach (int register in saved.Reverse())
-            a.Pop(register);
-        a.Return();
-
-        Enter = (delegate* unmanaged<CpuState*, byte*, int>)_memory.ToExecutable(enter);
-        Commit();
-        _first = Next;
-    }
-
-    private static MemoryOperand State(int offset) => new(RegisterMap.State, offset);
-
-    private static bool Wide => (HostFeatures.InstructionSets & InstructionSets.Avx) != 0;
-
-    private void WriteLoadVectors()
-    {
-        HostAssembler a = _assembler;
-        a.Encode(Instruction.Create(Code.Ldmxcsr_m32, State(CpuState.MxcsrOffset)));
-        for (int i = 0; i < 16; i++)
-        {
-            MemoryOperand place = State(CpuState.VectorsOffset + i * CpuState.VectorSize);
-            a.Encode(Wide
-                ? Instruction.Create(Code.VEX_Vmovdqu_ymm_ymmm256, Register.YMM0 + i, place)
-                : Instruction.Create(Code.Movdqu_xmm_xmmm128, Register.XMM0 + i, place));
-        }
-        a.Encode(Instruction.Create(Code.Or_rm8_imm8, State(CpuState.LiveUnitsOffset), (int)DataUnits.Vector));
-        a.Return();
-    }
-
-    /// <summary>
-    /// Brings live units' registers back to the state. The x87 image stays marked live: the C# side takes it apart. Leaves the host's units as
-    /// its calling convention wants them.
-    /// </summary>
-    private void WriteUnload()
-    {
-        HostAssembler a = _assembler;
-        a.TestByte(HostAssembler.Rbx, CpuState.LiveUnitsOffset, (int)DataUnits.X87);
-        byte* noX87 = a.JumpIf(HostCondition.Equal);
-        a.Encode(Instruction.Create(Code.Fnsave_m108byte, State(CpuState.HostX87Offset)));
-        a.Link(noX87);
-        a.TestByte(HostAssembler.Rbx, CpuState.LiveUnitsOffset, (int)DataUnits.Vector);
-        byte* noVectors = a.JumpIf(HostCondition.Equal);
-        a.Encode(Instruction.Create(Code.Stmxcsr_m32, State(CpuState.MxcsrOffset)));
-        for (int i = 0; i < 16; i++)
-        {
-            MemoryOperand place = State(CpuState.VectorsOffset + i * CpuState.VectorSize);
-            a.Encode(Wide
-                ? Instruction.Create(Code.VEX_Vmovdqu_ymmm256_ymm, place, Register.YMM0 + i)
-                : Instruction.Create(Code.Movdqu_xmmm128_xmm, place, Register.XMM0 + i));
-        }
-        if (Wide)
-            a.Encode(Instruction.Create(Code.VEX_Vzeroupper));
-        a.Encode(Instruction.Create(Code.Mov_rm32_imm32, State(CpuState.HostMxcsrOffset), HostMxcsr));
-        a.Encode(Instruction.Create(Code.Ldmxcsr_m32, State(CpuState.HostMxcsrOffset)));
-        a.Encode(Instruction.Create(Code.And_rm8_imm8, State(CpuState.LiveUnitsOffset), (int)DataUnits.X87));
-        a.Link(noVectors);
-        a.Return();
     }
 
     public void Dispose() => _memory.Dispose();

@@ -20,6 +20,7 @@ internal sealed unsafe partial class Translator
     private readonly TranslationCache _cache;
     private readonly BlockCache _blocks;
     private readonly Handler _invalid;
+    private readonly TranslationFeatures _features;
     private readonly InstructionInfoFactory _info = new();
     private readonly TranslationKind[] _kinds = new TranslationKind[BlockDecoder.MaximumLimit];
     private readonly RflagsBits[] _needed = new RflagsBits[BlockDecoder.MaximumLimit + 1];
@@ -33,14 +34,20 @@ internal sealed unsafe partial class Translator
     private bool _flagsInHost;
     private bool _flagsInState;
     private int _stubCount;
+
+    // The jump to the next unit that the body ends in, and where it goes; what a unit translated next may follow without it.
+    private byte* _goto;
+    private ulong _gotoTarget;
+    private Block* _previous;
     private readonly Stub[] _stubs = new Stub[BlockDecoder.MaximumLimit * StubsPerInstruction + 8];
 
     /// <summary>Code out of line, written behind the unit: a jump to it, and what it does.</summary>
     private struct Stub
     {
+        public StubKind Kind;
         public byte* Jump;
 
-        /// <summary>For a slow access or callout: the entry to execute; null for an exit.</summary>
+        /// <summary>For a slow access: the entry to execute.</summary>
         public Op* Op;
         public byte* Resume;
         public bool ReloadFlags;
@@ -48,18 +55,36 @@ internal sealed unsafe partial class Translator
         /// <summary>What must be loaded again where it goes on, as leaving unloads it.</summary>
         public DataUnits Live;
 
-        /// <summary>For an exit: where the guest goes, and whether the jump may be chained.</summary>
+        /// <summary>For the others: where the guest goes.</summary>
         public ulong Target;
-        public bool Chain;
     }
 
-    public Translator(CpuState* state, TranslationCache cache, BlockCache blocks, HostAssembler assembler, Handler invalid)
+    private enum StubKind
+    {
+        /// <summary>The unit did not run: its head found the budget exhausted.</summary>
+        Head,
+
+        /// <summary>Has an entry executed in place of host code, and goes on behind that.</summary>
+        Slow,
+
+        /// <summary>Leaves with RIP set.</summary>
+        Exit,
+
+        /// <summary>The same, by a jump that may be chained.</summary>
+        Continuation,
+
+        /// <summary>Looks up a known address in another page.</summary>
+        Probe,
+    }
+
+    public Translator(CpuState* state, TranslationCache cache, BlockCache blocks, HostAssembler assembler, TranslationFeatures features, Handler invalid)
     {
         _state = state;
         _cache = cache;
         _blocks = blocks;
         _a = assembler;
         _invalid = invalid;
+        _features = features;
     }
 
     public long Units { get; private set; }
@@ -77,12 +102,21 @@ internal sealed unsafe partial class Translator
         for (int i = 0; i < instructions.Length; i++)
             Emit(instructions[i], i);
         EmitEnd(instructions);
+        byte* hotEnd = _a.Cursor;
+        block->HostLength = (int)(hotEnd - block->HostCode);
+        bool endsInJump = _goto != null && _goto + sizeof(int) == hotEnd;
+        _a.Cursor = _cache.NextCold;
         EmitStubs();
+        _cache.Commit(hotEnd, endsInJump ? _goto : null);
+        _previous = block;
         Units++;
         GuestInstructions += instructions.Length;
-        block->HostLength = (int)(_a.Cursor - block->HostCode);
-        _cache.Commit();
     }
+
+    /// <summary>Whether the unit translated last ends in a jump to this one, which need not be jumped then.</summary>
+    private bool Follows(Block* block)
+        => (_features & TranslationFeatures.Chaining) != 0 && _cache.EndsInJump && _previous->Valid && _gotoTarget == block->Rip && _previous->Mode == block->Mode
+            && (_previous->Start ^ block->Start) >> 12 == 0 && block->SecondPage < 0;
 
     private void Begin(Block* block, AccessMode accessMode)
     {
@@ -95,7 +129,11 @@ internal sealed unsafe partial class Translator
         _flagsInState = true;
         _stubCount = 0;
         _live = DataUnits.None;
-        _a.Cursor = _cache.Next;
+        bool follows = Follows(block);
+        if (follows)
+            _previous->HostLength -= HostAssembler.JumpSize;
+        _cache.Begin(follows);
+        _goto = null;
         block->HostCode = _a.Cursor;
     }
 
@@ -109,7 +147,7 @@ internal sealed unsafe partial class Translator
     private void EmitHead()
     {
         _a.AluImmediateMemory(HostAlu.Sub, 8, HostAssembler.Rbx, CpuState.BudgetOffset, _block->Count);
-        AddExit(_a.JumpIf(HostCondition.Sign), _block->Rip, chain: false);
+        AddExit(StubKind.Head, _a.JumpIf(HostCondition.Sign), _block->Rip);
     }
 
     private void Emit(in Instruction instruction, int i)
@@ -140,7 +178,7 @@ internal sealed unsafe partial class Translator
         _a.MoveImmediate(HostAssembler.Rax, OffsetOf(_ops + i));
         byte* resume = _a.Cursor + 1;
         _a.MoveImmediate(HostAssembler.Rcx, 0);
-        _a.JumpTo(_cache.CalloutThunk);
+        _a.JumpTo(_cache.Thunks.Callout);
         *(uint*)resume = _cache.OffsetOf(_a.Cursor);
         _flagsInHost = false;
         _flagsInState = true;
@@ -188,16 +226,16 @@ internal sealed unsafe partial class Translator
         _flagsInHost = false;
     }
 
-    private void AddSlow(byte* jump, int i) => _stubs[_stubCount++] = new Stub { Jump = jump, Op = _ops + i };
+    private void AddSlow(byte* jump, int i) => _stubs[_stubCount++] = new Stub { Kind = StubKind.Slow, Jump = jump, Op = _ops + i };
 
-    private void AddExit(byte* jump, ulong target, bool chain) => _stubs[_stubCount++] = new Stub { Jump = jump, Target = target, Chain = chain };
+    private void AddExit(StubKind kind, byte* jump, ulong target) => _stubs[_stubCount++] = new Stub { Kind = kind, Jump = jump, Target = target };
 
     /// <summary>Says where slow accesses added since <paramref name="from"/> go on, and whether flags are expected in the host then.</summary>
     private void ResumeHere(int from, int i)
     {
         for (int k = from; k < _stubCount; k++)
         {
-            if (_stubs[k].Op == null)
+            if (_stubs[k].Kind != StubKind.Slow)
                 continue;
             _stubs[k].Resume = _a.Cursor;
             _stubs[k].ReloadFlags = _flagsInHost && _needed[i + 1] != RflagsBits.None;
@@ -207,27 +245,30 @@ internal sealed unsafe partial class Translator
 
     private void EmitStubs()
     {
-        byte* budgetExit = null;
+        // Probes add exits while they are written.
         for (int k = 0; k < _stubCount; k++)
         {
-            ref Stub stub = ref _stubs[k];
-            if (stub.Jump != null)
-                _a.Link(stub.Jump);
-            if (stub.Op != null)
+            Stub stub = _stubs[k];
+            _a.Link(stub.Jump);
+            switch (stub.Kind)
             {
-                EmitSlow(ref stub);
-                continue;
+                case StubKind.Head:
+                    _a.AluImmediateMemory(HostAlu.Add, 8, HostAssembler.Rbx, CpuState.BudgetOffset, _block->Count);
+                    EmitExit(stub.Target, null);
+                    _block->HostExit = _a.Cursor;
+                    EmitExit(stub.Target, (_features & TranslationFeatures.Chaining) != 0 ? _block->HostCode + HostAssembler.JumpSize - sizeof(int) : null);
+                    break;
+                case StubKind.Slow:
+                    EmitSlow(ref stub);
+                    break;
+                case StubKind.Probe:
+                    EmitProbeConstant(stub.Target);
+                    break;
+                default:
+                    EmitExit(stub.Target, stub.Kind == StubKind.Continuation && (_features & TranslationFeatures.Chaining) != 0 ? stub.Jump : null);
+                    break;
             }
-            bool head = budgetExit == null;
-            if (head)
-            {
-                // The first stub is the head's: the unit did not run.
-                _a.AluImmediateMemory(HostAlu.Add, 8, HostAssembler.Rbx, CpuState.BudgetOffset, _block->Count);
-                budgetExit = _a.Cursor;
-            }
-            EmitExit(stub.Target, stub.Chain ? stub.Jump : null);
         }
-        _block->HostExit = budgetExit;
     }
 
     private void EmitSlow(ref Stub stub)
@@ -235,7 +276,7 @@ internal sealed unsafe partial class Translator
         _a.MoveImmediate(HostAssembler.Rax, OffsetOf(stub.Op));
         byte* resume = _a.Cursor + 1;
         _a.MoveImmediate(HostAssembler.Rcx, 0);
-        _a.JumpTo(_cache.CalloutThunk);
+        _a.JumpTo(_cache.Thunks.Callout);
         if (stub.Resume == null)
             return;
         if (!stub.ReloadFlags && stub.Live == DataUnits.None)
@@ -266,6 +307,6 @@ internal sealed unsafe partial class Translator
             _a.Store(8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.RipOffset);
         }
         _a.MoveImmediate(HostAssembler.Rax, link == null ? 0 : _cache.OffsetOf(link));
-        _a.JumpTo(_cache.DispatchThunk);
+        _a.JumpTo(_cache.Thunks.Dispatch);
     }
 }

@@ -1,0 +1,32 @@
+namespace X86Virt.Engine.Processor;
+
+/// <summary>What the translator may do beyond translating unit by unit; each can be left out to see what it is worth.</summary>
+[Flags]
+public enum TranslationFeatures
+{
+    None = 0,
+
+    /// <summary>Exits to known addresses are patched into direct jumps.</summary>
+    Chaining = 1,
+
+    /// <summary>Computed addresses, and known ones in other pages, are looked up by translated code itself.</summary>
+    InlineLookup = 2,
+
+    All = Chaining | InlineLookup,
+}
+
+/// <summary>How the binary translator works; has no effect on what the guest does.</summary>
+public sealed record TranslationOptions
+{
+    public const int LargestUnitLimit = BlockDecoder.MaximumLimit;
+    public const long SmallestCacheSize = TranslationCache.MinimumSize;
+    public const long LargestCacheSize = 1L << 30;
+
+    /// <summary>Bytes of host code at most, <see cref="SmallestCacheSize"/> to <see cref="LargestCacheSize"/>.</summary>
+    public long CacheSize { get; init; } = 32 << 20;
+
+    /// <summary>Guest instructions of a unit at most, 1 to <see cref="LargestUnitLimit"/>; 12 in the paper.</summary>
+    public int UnitLimit { get; init; } = LargestUnitLimit;
+
+    public TranslationFeatures Features { get; init; } = TranslationFeatures.All;
+}
