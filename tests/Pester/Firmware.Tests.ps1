@@ -26,6 +26,17 @@ Describe 'Firmware' {
     }
 }
 
+Describe 'A machine without firmware' {
+    AfterEach { Remove-TestMachine }
+
+    It 'is reset by a jump to the reset vector' {
+        # jmp f000:fff0
+        $vm = New-TestMachine test-vector 'ea f0 ff 00 f0' @{ NoReboot = $true }
+        Start-VM $vm -Wait -Timeout 60
+        $vm.StopReason.Kind | Should -Be 'Reset'
+    }
+}
+
 Describe 'Firmware items' {
     AfterEach { Remove-TestMachine }
 
