@@ -47,5 +47,6 @@ internal static class Catalogue
         new(Suite.System, "divide", "divide error", 320_000),
         new(Suite.System, "fault", "page fault + map + iret", 120_000),
         new(Suite.System, "patch", "store into code + call", 8_000),
+        new(Suite.System, "newcode", "1000 instructions written, executed once", 500),
     ];
 }

@@ -52,7 +52,12 @@ internal sealed class EngineTarget(EngineKind engine, GuestPrograms programs) : 
     private static readonly TimeSpan _limit = TimeSpan.FromMinutes(5);
 
     public string Name => engine.ToString();
-    public uint Divisor => engine == EngineKind.Interpreter ? 16u : 1u;
+    public uint Divisor => engine switch
+    {
+        EngineKind.Interpreter => 16,
+        EngineKind.DecodedCache => 4,
+        _ => 1,
+    };
 
     public Run Run(Benchmark benchmark, int bits, uint units, int passes)
     {

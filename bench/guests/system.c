@@ -13,13 +13,14 @@ struct gate {
 };
 
 static struct gate gates[256] __attribute__((aligned(16)));
-static u8 frames[2][PAGE] __attribute__((aligned(4096))), code[PAGE] __attribute__((aligned(4096)));
+static u8 frames[2][PAGE] __attribute__((aligned(4096))), code[PAGE] __attribute__((aligned(4096))), places[64][PAGE] __attribute__((aligned(4096)));
 extern volatile u64 window_table[512];
 
 /* In system_entry.S. */
 void divide_error(void), page_fault(void), user_interrupt(void), user_exit(void), system_call_entry(void);
 void empty_function(void), other_function(void);
 void call_loop(u32 n), user_interrupt_loop(u32 n), system_call_loop(u32 n);
+extern const u64 thousand_instructions[], thousand_instructions_end[];
 void run_in_user_mode(void (*loop)(u32), u32 n);
 
 static void set_gate(int vector, void (*handler)(void), u8 type)
@@ -191,6 +192,20 @@ static u32 patch(u32 n)
     return sum;
 }
 
+/* Code that is executed once and then replaced: what translating costs, and what forgetting a page's code does. */
+static u32 new_code(u32 n)
+{
+    u32 sum = 0;
+    for (u32 i = 0; i < n; i++) {
+        u64 *to = (u64 *)places[i % 64];
+        u32 data[4] = {i};
+        for (const u64 *from = thousand_instructions; from != thousand_instructions_end; from++)
+            *(volatile u64 *)to++ = *from;
+        sum += ((u32 (*)(u32 *))(void *)places[i % 64])(data);
+    }
+    return sum;
+}
+
 const struct kernel kernels[] = {
     {"call", prepare, direct_call},
     {"indirectcall", prepare, indirect_call},
@@ -207,5 +222,6 @@ const struct kernel kernels[] = {
     {"divide", prepare, divide},
     {"fault", prepare, fault},
     {"patch", prepare, patch},
+    {"newcode", prepare, new_code},
     {0, 0, 0},
 };

@@ -66,6 +66,26 @@ system_call_loop:
     jnz system_call_loop
     int $0x81
 
+# A thousand instructions, to be copied to where they are executed. rdi: sixteen bytes of data; returns a number.
+    .globl thousand_instructions, thousand_instructions_end
+    .balign 8
+thousand_instructions:
+    .rept 100
+    mov (%rdi), %eax
+    add $0x1234, %eax
+    mov %eax, %ecx
+    shl $3, %ecx
+    xor %ecx, %eax
+    lea 8(%rax, %rcx, 2), %edx
+    cmp %edx, %eax
+    je 1f
+    mov %edx, 8(%rdi)
+1:  inc %esi
+    .endr
+    ret
+    .balign 8
+thousand_instructions_end:
+
 # rdi: the loop, esi: how often. Comes back when the loop has left by interrupt 0x81.
 run_in_user_mode:
     push %rbx
