@@ -17,7 +17,7 @@ public sealed record EngineComparison(
 /// <summary>Runs one guest on two engines in lockstep and finds the first instruction that they execute differently.</summary>
 /// <remarks>
 /// <para>Two machines of the same settings run side by side. After every -Stride instructions their registers and all of their memory are compared. Where they differ, both are run again up to the last agreement and compared at ever shorter strides, down to the one instruction.</para>
-/// <para>The clock is the virtual one. The guest gets no input. A guest that resets starts again on both.</para>
+/// <para>The clock is the virtual one. The guest gets no input. A guest that resets starts again on both. -Paging is for -Engine; the reference pages as suits its engine.</para>
 /// </remarks>
 /// <example>
 /// <code>Compare-VMEngine -Kernel ./vmlinuz -InitialRamDisk ./initrd.gz -CommandLine 'console=ttyS0' -Engine BinaryTranslation -Reference DecodedCache -Count 3000000000</code>
@@ -55,7 +55,7 @@ public sealed class CompareVMEngine : MachineSettingsCmdlet, IDisposable
             if (Clock == ClockKind.RealTime)
                 throw new MachineException("ClockNotDeterministic", "-Clock RealTime makes every run another one, which cannot be compared. Leave it out.");
             MachineConfiguration configuration = Apply(new MachineConfiguration { Name = "lockstep" });
-            var lockstep = new Lockstep(configuration, configuration with { Engine = Reference });
+            var lockstep = new Lockstep(configuration, configuration with { Engine = Reference, Paging = null });
             LockstepDifference? difference = lockstep.Run(Count, Stride, _stop.Token);
             string reason = lockstep.StopReason == StopReason.None ? "" : lockstep.StopReason.ToString();
             WriteObject(new EngineComparison(

@@ -74,8 +74,11 @@ public sealed unsafe class PhysicalMemory : IDisposable
     /// <summary>Address lines in use: clears bit 20 while the A20 gate is shut.</summary>
     public ulong AddressMask { get; private set; } = ~0UL;
 
-    /// <summary>Raised when tracked pages are stored to: page index, offset in the page, length.</summary>
-    public event Action<int, int, int>? TrackedWrite;
+    /// <summary>Raised after a store to a page that holds code: page index, offset in the page, length.</summary>
+    public event Action<int, int, int>? CodeWrite;
+
+    /// <summary>Raised after a store to a traced page, likewise.</summary>
+    public event Action<int, int, int>? TraceWrite;
 
     /// <summary>Raised when the map or A20 changes, so that cached translations can go.</summary>
     public event Action? MapChanged;
@@ -208,8 +211,14 @@ public sealed unsafe class PhysicalMemory : IDisposable
     public void NotifyWrite(byte* host, int length)
     {
         int page = PageIndex(host);
-        if (_tracking[page] != PageTracking.None)
-            TrackedWrite?.Invoke(page, (int)(host - Block) & 0xFFF, length);
+        PageTracking why = _tracking[page];
+        if (why == PageTracking.None)
+            return;
+        int offset = (int)(host - Block) & 0xFFF;
+        if ((why & PageTracking.Code) != 0)
+            CodeWrite?.Invoke(page, offset, length);
+        if ((why & PageTracking.Trace) != 0)
+            TraceWrite?.Invoke(page, offset, length);
     }
 
     /// <summary>A processor's or a device's access of 1 to 8 bytes inside one page, by physical address.</summary>

@@ -22,6 +22,8 @@ public sealed unsafe class Cpu : IDisposable
         State = (CpuState*)HostMemory.Allocate(CpuState.AllocationSize);
         _self = GCHandle.Alloc(this);
         Tlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset));
+        PageTables = (PageTableFormat*)NativeMemory.Alloc(PageTableFormat.SizeOfAll);
+        PageTableFormat.Describe(PageTables, PhysicalAddressBits, HasGigabytePages);
         memory.MapChanged += OnMapChanged;
         Reset();
     }
@@ -35,6 +37,12 @@ public sealed unsafe class Cpu : IDisposable
 
     /// <summary>Where a debugger wants execution to stop.</summary>
     public BreakpointSet Breakpoints { get; } = new();
+
+    /// <summary>What the TLB is refilled from; null if it is the guest's page tables themselves.</summary>
+    public ShadowPaging? Shadow { get; private set; }
+
+    /// <summary>Every format of page tables, by <see cref="PageTableFormat.Current"/>.</summary>
+    internal PageTableFormat* PageTables { get; }
 
     /// <summary>The exceptions raised last.</summary>
     public ExceptionHistory ExceptionHistory { get; } = new();
@@ -76,6 +84,13 @@ public sealed unsafe class Cpu : IDisposable
 
     /// <summary>Whether a breakpoint has the engine return before the next instruction.</summary>
     internal bool StopsAtBreakpoint() => Breakpoints.Any && Breakpoints.Stops(LinearRip, State->Retired);
+
+    /// <summary>Chooses what the TLB is refilled from, at any instruction boundary, and how many shadow tables are kept at most.</summary>
+    public void UsePaging(PagingKind kind, int shadowTables = ShadowPaging.DefaultTables)
+    {
+        Shadow?.Dispose();
+        Shadow = kind == PagingKind.Shadow ? new ShadowPaging(this, shadowTables) : null;
+    }
 
     /// <summary>Asks the engine to return at the next instruction boundary; callable from any thread.</summary>
     public void RequestAttention(Attention what) => Interlocked.Or(ref Unsafe.As<Attention, uint>(ref State->Attention), (uint)what);
@@ -126,7 +141,9 @@ public sealed unsafe class Cpu : IDisposable
             return;
         _disposed = true;
         Memory.MapChanged -= OnMapChanged;
+        Shadow?.Dispose();
         Tlb.Dispose();
+        NativeMemory.Free(PageTables);
         Handlers.Dispose();
         _self.Free();
         HostMemory.Free((byte*)State, CpuState.AllocationSize);

@@ -18,6 +18,9 @@ public sealed class CpuStatistics
     public long PageInvalidations;
     public long Syscalls;
 
+    /// <summary>What came of shadow paging; all 0 without it.</summary>
+    public PagingCounts Paging;
+
     public readonly MsrCounts MsrReads = new();
     public readonly MsrCounts MsrWrites = new();
 

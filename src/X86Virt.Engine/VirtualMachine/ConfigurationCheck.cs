@@ -27,6 +27,10 @@ internal static class ConfigurationCheck
             throw new MachineException("InvalidTranslationCacheSize", $"A translation cache of {t.CacheSize} bytes is out of range. Give -TranslationCacheSize between {TranslationOptions.SmallestCacheSize >> 10}KB and {TranslationOptions.LargestCacheSize >> 20}MB.");
         if (t.UnitLimit is < 1 or > TranslationOptions.LargestUnitLimit)
             throw new MachineException("InvalidTranslationUnitLimit", $"A translation unit of {t.UnitLimit} instructions is out of range. Give -TranslationUnitLimit between 1 and {TranslationOptions.LargestUnitLimit}.");
+        if (c.Paging is { } paging && !Enum.IsDefined(paging))
+            throw new MachineException("InvalidPaging", $"There is no paging {paging}. Choose one of {string.Join(", ", Enum.GetNames<PagingKind>())}.");
+        if (c.ShadowTableLimit is < ShadowPaging.FewestTables or > ShadowPaging.MostTables)
+            throw new MachineException("InvalidShadowTableLimit", $"A limit of {c.ShadowTableLimit} shadow tables is out of range. Give -ShadowTableLimit between {ShadowPaging.FewestTables} and {ShadowPaging.MostTables}.");
         if (c.Kernel != null && c.FlatBinary != null)
             throw new MachineException("InvalidImage", $"Both the kernel '{c.Kernel}' and the flat binary '{c.FlatBinary}' are given. Give one of -Kernel and -FlatBinary.");
         if (c.Firmware != null && c.FlatBinary != null)

@@ -21,6 +21,12 @@ public sealed record MachineConfiguration
     /// <summary>BinaryTranslation unless given, on hosts that it runs on; DecodedCache on others.</summary>
     public EngineKind Engine { get; init; } = BinaryTranslation.IsSupported ? EngineKind.BinaryTranslation : EngineKind.DecodedCache;
 
+    /// <summary>What the TLB is refilled from; null for what suits the engine.</summary>
+    public PagingKind? Paging { get; init; }
+
+    /// <summary>The most shadow page tables kept (<see cref="PagingKind.Shadow"/>).</summary>
+    public int ShadowTableLimit { get; init; } = ShadowPaging.DefaultTables;
+
     /// <summary>A named processor model; null for the default.</summary>
     public string? ProcessorModel { get; init; }
 

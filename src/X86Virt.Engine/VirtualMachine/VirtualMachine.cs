@@ -47,6 +47,7 @@ public sealed partial class VirtualMachine : IDisposable
             _cpu = new Cpu(_memory, _board, model);
             _board.Attach(_cpu);
             _engine = CreateEngine(configuration.Engine, _cpu, configuration.Translation);
+            _cpu.UsePaging(configuration.Paging ?? _engine.DefaultPaging, configuration.ShadowTableLimit);
             _board.ConsoleOutput += Console.Append;
             Load();
         }

@@ -73,6 +73,15 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     [Parameter]
     public TranslationFeatures TranslationFeature { get; set; }
 
+    /// <summary>What TLB misses are answered from. Walk: the guest's page tables. Shadow: shadow page tables, kept coherent by traces on the guest's. The guest cannot tell. Unless given, what suits the engine.</summary>
+    [Parameter]
+    public PagingKind Paging { get; set; }
+
+    /// <summary>The most shadow page tables that -Paging Shadow keeps; 4096 unless given. Each takes 4 KiB of host memory, or 8 KiB for 32-bit page tables without PAE.</summary>
+    [Parameter]
+    [ValidateRange(ShadowPaging.FewestTables, ShadowPaging.MostTables)]
+    public int ShadowTableLimit { get; set; }
+
     /// <summary>The processor that CPUID describes, by name; the default has all features that there are.</summary>
     [Parameter]
     [ArgumentCompleter(typeof(ProcessorModelCompleter))]
@@ -132,6 +141,8 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
                 UnitLimit = IsBound(nameof(TranslationUnitLimit)) ? TranslationUnitLimit : c.Translation.UnitLimit,
                 Features = IsBound(nameof(TranslationFeature)) ? TranslationFeature : c.Translation.Features,
             },
+            Paging = IsBound(nameof(Paging)) ? Paging : c.Paging,
+            ShadowTableLimit = IsBound(nameof(ShadowTableLimit)) ? ShadowTableLimit : c.ShadowTableLimit,
             ProcessorModel = ProcessorModel ?? c.ProcessorModel,
             Features = IsBound(nameof(Feature)) ? Feature : c.Features,
             Clock = IsBound(nameof(Clock)) ? Clock : c.Clock,

@@ -149,7 +149,7 @@ public sealed class FirmwareConfigurationTests : IDisposable
     {
         int page = PageOf(Buffer);
         var seen = new List<(int, int, int)>();
-        _b.Memory.TrackedWrite += (p, offset, length) => seen.Add((p, offset, length));
+        _b.Memory.CodeWrite += (p, offset, length) => seen.Add((p, offset, length));
         _b.Memory.Track(page, PageTracking.Code);
         Assert.Equal(0u, Execute(SelectKey | Read, 4, Buffer + 8));
         Assert.Equal([(page, 8, 4)], seen);

@@ -7,6 +7,9 @@ public abstract class ExecutionEngine(Cpu cpu) : IDisposable
 
     public abstract string Name { get; }
 
+    /// <summary>What the TLB is refilled from unless a machine's configuration says otherwise.</summary>
+    public virtual PagingKind DefaultPaging => PagingKind.Walk;
+
     /// <summary>
     /// Runs until the retired-instruction count reaches <see cref="CpuState.Deadline"/>, the processor halts, or
     /// <see cref="Attention.Stop"/> is requested, or in front of a breakpoint (<see cref="BreakpointSet.Reached"/>). State is exact on return.

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using X86Virt.Engine.Memory;
 
 namespace X86Virt.Engine.Processor;
@@ -20,162 +21,171 @@ public enum PageFaultCode : uint
 /// <param name="Entry">The entry as read, before A and D are set.</param>
 public readonly record struct PageWalkStep(int Level, ulong EntryAddress, ulong Entry);
 
+/// <summary>The entries that a walk read, by level.</summary>
+internal unsafe struct PageWalkPath
+{
+    /// <summary>Level of the first table.</summary>
+    public int Top;
+
+    /// <summary>Level of the last entry read.</summary>
+    public int Last;
+
+    /// <summary>Guest-physical addresses of the entries.</summary>
+    public fixed ulong Addresses[PageTableFormat.MostLevels + 1];
+
+    /// <summary>The entries as read, before A and D are set.</summary>
+    public fixed ulong Entries[PageTableFormat.MostLevels + 1];
+}
+
 /// <summary>
 /// Translates linear addresses through the guest's page tables (AMD volume 2, chapter 5): no paging, 32-bit with PSE, PAE,
 /// 4-level and 5-level; U/S, R/W, NX, WP, SMEP, SMAP, reserved bits; sets A and D as hardware does.
 /// </summary>
 public static unsafe class PageWalker
 {
-    private const ulong P = 1;
-    private const ulong Rw = 2;
-    private const ulong Us = 4;
-    private const ulong Accessed = 0x20;
-    private const ulong Dirty = 0x40;
-    private const ulong Ps = 0x80;
-    private const ulong GlobalBit = 0x100;
-    private const ulong Nx = 1UL << 63;
-
     /// <summary>
     /// Walks for an access. On success gives the physical address and everything the page allows in <paramref name="mode"/>;
     /// on a fault returns false with the error code. <paramref name="update"/> sets A and D bits (an inspecting walk does not).
     /// </summary>
+    [SkipLocalsInit]
     public static bool Walk(Cpu cpu, ulong linear, AccessMode mode, PagePermissions access, bool update,
         out ulong physical, out PagePermissions permissions, out PageFaultCode fault, List<PageWalkStep>? steps = null)
+    {
+        PageWalkPath path;
+        bool mapped = Walk(cpu, linear, mode, access, update, &path, out physical, out permissions, out fault);
+        if (steps != null && path.Top != 0)
+        {
+            for (int level = path.Top; level >= path.Last; level--)
+                steps.Add(new PageWalkStep(level, path.Addresses[level], path.Entries[level]));
+        }
+        return mapped;
+    }
+
+    /// <summary>The same; <paramref name="path"/> gets what was read, its top 0 if paging is off.</summary>
+    internal static bool Walk(Cpu cpu, ulong linear, AccessMode mode, PagePermissions access, bool update, PageWalkPath* path,
+        out ulong physical, out PagePermissions permissions, out PageFaultCode fault)
     {
         CpuState* s = cpu.State;
         fault = PageFaultCode.None;
         if ((s->Cr0 & Cr0.Pg) == 0)
         {
+            path->Top = path->Last = 0;
             physical = linear & 0xFFFF_FFFF;
             permissions = PagePermissions.Read | PagePermissions.Write | PagePermissions.Fetch | PagePermissions.Dirty;
             return true;
         }
 
         PhysicalMemory memory = cpu.Memory;
-        bool pae = (s->Cr4 & Cr4.Pae) != 0;
-        bool longMode = s->LongMode;
-        bool nxe = pae && (s->Efer & Efer.Nxe) != 0;
-        ulong physicalMask = (1UL << cpu.PhysicalAddressBits) - 1;
-        ulong reserved = pae ? ~physicalMask & 0x000F_FFFF_FFFF_F000 : 0;
-        if (pae && !nxe)
-            reserved |= Nx;
-        if (pae && !longMode)
-            reserved |= 0x7FF0_0000_0000_0000;
-
-        int level = !pae ? 2 : !longMode ? 3 : (s->Cr4 & Cr4.La57) != 0 ? 5 : 4;
-        ulong table = !pae ? s->Cr3 & 0xFFFF_F000 : !longMode ? s->Cr3 & DirectoryPointers.TableMask : s->Cr3 & physicalMask & ~0xFFFUL;
-        int indexBits = pae ? 9 : 10;
-        int entrySize = pae ? 8 : 4;
-
-        ulong rights = Rw | Us;
-        ulong noExecute = 0;
-        ulong* path = stackalloc ulong[6];
-        ulong* entries = stackalloc ulong[6];
-        ulong entry;
-        int shift;
+        int number = PageTableFormat.Current(s);
+        PageTableFormat* format = cpu.PageTables + number;
+        int level = PageTableFormat.Levels(s, number);
+        PageRights rights = PageRights.All;
+        EntryFormat* f;
+        ulong table, entry;
+        path->Top = level;
+        if (level != 3)
+        {
+            table = format->Root(s);
+        }
+        else
+        {
+            // Checked when it was loaded; grants all rights and has no A bit.
+            int index = (int)(linear >> 30) & (DirectoryPointers.Count - 1);
+            entry = s->DirectoryPointers[index];
+            path->Addresses[level] = (s->Cr3 & DirectoryPointers.TableMask) + (ulong)index * 8;
+            path->Entries[level] = entry;
+            if ((entry & PageEntry.Present) == 0)
+                return Fault(path, level, Code(s, mode, access), out physical, out permissions, out fault);
+            table = entry & format->Level(level)->TableMask;
+            level--;
+        }
         for (; ; level--)
         {
-            shift = 12 + (level - 1) * indexBits;
-            ulong index = (linear >> shift) & ((1UL << indexBits) - 1);
-            if (level == 3 && !longMode)
-                index &= 3;
-            ulong address = table + index * (ulong)entrySize;
-            bool kept = level == 3 && !longMode;
-            entry = kept ? s->DirectoryPointers[index] : memory.Read(address, entrySize);
-            path[level] = address;
-            entries[level] = entry;
-            steps?.Add(new PageWalkStep(level, address, entry));
-            if ((entry & P) == 0)
-            {
-                fault = Code(s, mode, access, nxe);
-                physical = 0;
-                permissions = PagePermissions.None;
-                return false;
-            }
+            f = format->Level(level);
+            ulong address = table + f->Index(linear) * (ulong)format->EntrySize;
+            entry = memory.Read(address, format->EntrySize);
+            path->Addresses[level] = address;
+            path->Entries[level] = entry;
+            if ((entry & PageEntry.Present) == 0)
+                return Fault(path, level, Code(s, mode, access), out physical, out permissions, out fault);
 
-            bool large = (entry & Ps) != 0 && (pae ? level == 2 || (level == 3 && longMode && cpu.HasGigabytePages) : level == 2 && (s->Cr4 & Cr4.Pse) != 0);
-            ulong bad = kept ? 0 : reserved;
-            if (pae && !large && level > 2 && !kept)
-                bad |= Ps;
-            if (large)
-                bad |= pae ? ((1UL << shift) - 1) & ~0x1FFFUL : 1UL << 21;
-            if ((entry & bad) != 0)
-            {
-                fault = Code(s, mode, access, nxe) | PageFaultCode.Present | PageFaultCode.Reserved;
-                physical = 0;
-                permissions = PagePermissions.None;
-                return false;
-            }
+            bool page = f->IsPage(entry);
+            if ((entry & (page ? f->PageReserved : f->TableReserved)) != 0)
+                return Fault(path, level, Code(s, mode, access) | PageFaultCode.Present | PageFaultCode.Reserved, out physical, out permissions, out fault);
 
-            if (!kept)
-            {
-                rights &= entry;
-                noExecute |= entry;
-            }
-            if (level == 1 || large)
+            rights &= PageEntry.Rights(entry);
+            if (page)
                 break;
-            table = pae ? entry & physicalMask & ~0xFFFUL : entry & 0xFFFF_F000;
+            table = entry & f->TableMask;
         }
 
-        ulong pageMask = (1UL << shift) - 1;
-        ulong frame = pae ? entry & physicalMask & ~0xFFFUL & ~pageMask
-            : level == 2 ? (entry & 0xFFC0_0000) | ((entry & 0x1F_E000) << 19)
-            : entry & 0xFFFF_F000;
-        physical = frame | (linear & pageMask);
-
-        bool user = (rights & Us) != 0;
-        permissions = PagePermissions.None;
-        bool readable = mode >= AccessMode.User ? user : mode == AccessMode.Supervisor || !user;
-        if (readable)
-        {
-            permissions |= PagePermissions.Read;
-            if ((rights & Rw) != 0 || (mode < AccessMode.User && (s->Cr0 & Cr0.Wp) == 0))
-                permissions |= PagePermissions.Write;
-        }
-        bool executable = !nxe || (noExecute & Nx) == 0;
-        if (executable && (mode >= AccessMode.User ? user : !user || (s->Cr4 & Cr4.Smep) == 0))
-            permissions |= PagePermissions.Fetch;
-
+        physical = f->Page(entry) | (linear & ((1UL << f->Shift) - 1));
+        permissions = Permissions(s, mode, rights);
         if ((permissions & access) != access)
         {
-            fault = Code(s, mode, access, nxe) | PageFaultCode.Present;
+            path->Last = level;
+            fault = Code(s, mode, access) | PageFaultCode.Present;
             return false;
         }
 
-        int leaf = level;
+        path->Last = level;
         if (update)
-            SetAccessedDirty(memory, path, entries, leaf, pae, longMode, entrySize, access);
-        if (((entry & Dirty) != 0) || (access & PagePermissions.Write) != 0)
+            SetAccessedDirty(memory, format, path, (access & PagePermissions.Write) != 0);
+        if ((entry & PageEntry.Dirty) != 0 || (access & PagePermissions.Write) != 0)
             permissions |= PagePermissions.Dirty;
-        if ((entry & GlobalBit) != 0 && (s->Cr4 & Cr4.Pge) != 0)
+        if ((entry & PageEntry.Global) != 0 && (s->Cr4 & Cr4.Pge) != 0)
             permissions |= PagePermissions.Global;
-        if (leaf > 1)
+        if (level > 1)
             permissions |= PagePermissions.Large;
         return true;
     }
 
-    private static void SetAccessedDirty(PhysicalMemory memory, ulong* path, ulong* entries, int leaf, bool pae, bool longMode, int entrySize, PagePermissions access)
+    /// <summary>What rights to a page allow in an access mode (AMD volume 2, 5.6).</summary>
+    internal static PagePermissions Permissions(CpuState* s, AccessMode mode, PageRights rights)
     {
-        int top = !pae || !longMode ? 2 : 5;
-        for (int level = top; level >= leaf; level--)
+        bool user = (rights & PageRights.User) != 0;
+        var permissions = PagePermissions.None;
+        bool readable = mode >= AccessMode.User ? user : mode == AccessMode.Supervisor || !user;
+        if (readable)
         {
-            if (path[level] == 0 && entries[level] == 0)
-                continue;
-            ulong wanted = entries[level] | Accessed;
-            if (level == leaf && (access & PagePermissions.Write) != 0)
-                wanted |= Dirty;
-            if (wanted != entries[level])
-                memory.Write(path[level], entrySize, wanted);
+            permissions |= PagePermissions.Read;
+            if ((rights & PageRights.Write) != 0 || (mode < AccessMode.User && (s->Cr0 & Cr0.Wp) == 0))
+                permissions |= PagePermissions.Write;
+        }
+        if ((rights & PageRights.Execute) != 0 && (mode >= AccessMode.User ? user : !user || (s->Cr4 & Cr4.Smep) == 0))
+            permissions |= PagePermissions.Fetch;
+        return permissions;
+    }
+
+    private static bool Fault(PageWalkPath* path, int level, PageFaultCode code, out ulong physical, out PagePermissions permissions, out PageFaultCode fault)
+    {
+        path->Last = level;
+        fault = code;
+        physical = 0;
+        permissions = PagePermissions.None;
+        return false;
+    }
+
+    private static void SetAccessedDirty(PhysicalMemory memory, PageTableFormat* format, PageWalkPath* path, bool write)
+    {
+        for (int level = path->Top == 3 ? 2 : path->Top; level >= path->Last; level--)
+        {
+            ulong wanted = path->Entries[level] | PageEntry.Accessed;
+            if (level == path->Last && write)
+                wanted |= PageEntry.Dirty;
+            if (wanted != path->Entries[level])
+                memory.Write(path->Addresses[level], format->EntrySize, wanted);
         }
     }
 
-    private static PageFaultCode Code(CpuState* s, AccessMode mode, PagePermissions access, bool nxe)
+    private static PageFaultCode Code(CpuState* s, AccessMode mode, PagePermissions access)
     {
         PageFaultCode code = PageFaultCode.None;
         if ((access & PagePermissions.Write) != 0)
             code |= PageFaultCode.Write;
         if (mode >= AccessMode.User)
             code |= PageFaultCode.User;
+        bool nxe = (s->Cr4 & Cr4.Pae) != 0 && (s->Efer & Efer.Nxe) != 0;
         if ((access & PagePermissions.Fetch) != 0 && (nxe || (s->Cr4 & Cr4.Smep) != 0))
             code |= PageFaultCode.Fetch;
         return code;

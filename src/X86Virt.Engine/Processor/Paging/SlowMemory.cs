@@ -78,7 +78,12 @@ internal static unsafe class SlowMemory
         TlbTranslation* t = cpu.Tlb.Find(mode, linear);
         if (t == null || (t->Permissions & wanted) != wanted)
         {
-            if (!PageWalker.Walk(cpu, linear, mode, access, true, out physical, out PagePermissions permissions, out PageFaultCode fault))
+            PagePermissions permissions;
+            PageFaultCode fault;
+            bool mapped = cpu.Shadow is { } shadow
+                ? shadow.Translate(linear, mode, access, out physical, out permissions, out fault)
+                : PageWalker.Walk(cpu, linear, mode, access, true, out physical, out permissions, out fault);
+            if (!mapped)
             {
                 // The entry that faulted goes, as hardware drops it: the guest's handler need not flush after mending the tables.
                 if (t != null)

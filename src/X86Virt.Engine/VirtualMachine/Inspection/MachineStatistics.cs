@@ -47,12 +47,27 @@ public enum ExitKind
 
     /// <summary>A fault or trap was delivered; the number is the vector.</summary>
     Exception,
+
+    /// <summary>A TLB miss that shadow paging answered without the guest: by a refill from the shadow, or after a walk of the guest's tables.</summary>
+    HiddenPageFault,
+
+    /// <summary>A page fault under shadow paging that the guest had to see; delivered, it is among the exceptions too.</summary>
+    TruePageFault,
+
+    /// <summary>A store to a page table that has a shadow.</summary>
+    TraceWrite,
+
+    /// <summary>A shadow page table was made, evicted for another, or dropped because its page is no page table any more.</summary>
+    ShadowTable,
+
+    /// <summary>The guest changed to another address space: its shadow was found, or is new.</summary>
+    AddressSpaceSwitch,
 }
 
 /// <summary>How often one kind of exit happened.</summary>
 /// <param name="Kind">The kind.</param>
 /// <param name="Number">The port, register or vector, for kinds that have one.</param>
-/// <param name="Detail">The number in words: "port 0x3f8", "#PF page fault".</param>
+/// <param name="Detail">The number in words: "port 0x3f8", "#PF page fault"; for some kinds which of its sorts.</param>
 /// <param name="Count">How often.</param>
 public sealed record ExitCount(ExitKind Kind, long? Number, string Detail, long Count);
 
@@ -66,9 +81,9 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
     /// <summary>What was counted after an earlier snapshot.</summary>
     public MachineStatistics Since(MachineStatistics earlier)
     {
-        Dictionary<(ExitKind, long?), long> before = earlier.Exits.ToDictionary(e => (e.Kind, e.Number), e => e.Count);
+        Dictionary<(ExitKind, long?, string), long> before = earlier.Exits.ToDictionary(e => (e.Kind, e.Number, e.Detail), e => e.Count);
         return new MachineStatistics(InstructionsRetired - earlier.InstructionsRetired,
-            [.. Exits.Select(e => e with { Count = e.Count - before.GetValueOrDefault((e.Kind, e.Number)) }).Where(e => e.Count > 0)]);
+            [.. Exits.Select(e => e with { Count = e.Count - before.GetValueOrDefault((e.Kind, e.Number, e.Detail)) }).Where(e => e.Count > 0)]);
     }
 
     internal static unsafe MachineStatistics Of(Cpu cpu, PortBus bus)
@@ -96,12 +111,26 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
         Add(ExitKind.SoftwareInterrupt, c.SoftwareInterrupts);
         for (int vector = 0; vector < c.Exceptions.Length; vector++)
             Add(ExitKind.Exception, c.Exceptions[vector], vector, ExceptionName.Of(vector));
+        AddPaging(in c.Paging);
         return new MachineStatistics(cpu.State->Retired, exits);
 
         void AddMsrs(ExitKind kind, MsrCounts counts)
         {
             foreach ((uint index, long count) in counts.Snapshot())
                 Add(kind, count, index, $"MSR 0x{index:x}");
+        }
+
+        void AddPaging(in PagingCounts p)
+        {
+            Add(ExitKind.HiddenPageFault, p.Refills, null, "refill");
+            Add(ExitKind.HiddenPageFault, p.Walks, null, "walk");
+            Add(ExitKind.TruePageFault, p.TrueFaults);
+            Add(ExitKind.TraceWrite, p.TraceWrites);
+            Add(ExitKind.ShadowTable, p.TablesMade, null, "made");
+            Add(ExitKind.ShadowTable, p.TablesEvicted, null, "evicted");
+            Add(ExitKind.ShadowTable, p.TablesDropped, null, "dropped");
+            Add(ExitKind.AddressSpaceSwitch, p.SpacesFound, null, "found");
+            Add(ExitKind.AddressSpaceSwitch, p.SpacesNew, null, "new");
         }
 
         void Add(ExitKind kind, long count, long? number = null, string detail = "")

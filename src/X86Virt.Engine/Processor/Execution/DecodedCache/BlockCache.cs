@@ -38,7 +38,7 @@ internal sealed unsafe class BlockCache : IDisposable
         _buckets = (Block**)HostMemory.Allocate(Buckets * (ulong)sizeof(Block*));
         _pages = (Block**)HostMemory.Allocate((ulong)_memory.PageCount * (ulong)sizeof(Block*));
         _granules = (ulong*)HostMemory.Allocate((ulong)_memory.PageCount * sizeof(ulong));
-        _memory.TrackedWrite += OnTrackedWrite;
+        _memory.CodeWrite += OnCodeWrite;
     }
 
     public long Decoded { get; private set; }
@@ -188,7 +188,7 @@ internal sealed unsafe class BlockCache : IDisposable
     private static Block** LinkIn(Block* block, int page)
         => (int)(block->Start >> 12) == page ? &block->NextInPage : &block->NextInSecondPage;
 
-    private void OnTrackedWrite(int page, int offset, int length)
+    private void OnCodeWrite(int page, int offset, int length)
     {
         ulong touched = Range(offset, Math.Min(offset + length - 1, 0xFFF));
         if ((_granules[page] & touched) == 0)
@@ -293,7 +293,7 @@ internal sealed unsafe class BlockCache : IDisposable
         if (_disposed)
             return;
         _disposed = true;
-        _memory.TrackedWrite -= OnTrackedWrite;
+        _memory.CodeWrite -= OnCodeWrite;
         Flush();
         HostMemory.Free(_arena, ArenaSize);
         HostMemory.Free((byte*)_buckets, Buckets * (ulong)sizeof(Block*));

@@ -1,0 +1,31 @@
+namespace X86Virt.Engine.Processor;
+
+/// <summary>What shadow paging did.</summary>
+public struct PagingCounts
+{
+    /// <summary>Hidden page faults: TLB misses that the shadow answered.</summary>
+    public long Refills;
+
+    /// <summary>Hidden page faults that took a walk of the guest's tables: what it found was not in the shadow, or the D bit was clear.</summary>
+    public long Walks;
+
+    /// <summary>Page faults that the guest got to see.</summary>
+    public long TrueFaults;
+
+    /// <summary>Stores to shadowed page tables. Those that set A and D bits for a walk are not among them.</summary>
+    public long TraceWrites;
+
+    public long TablesMade;
+
+    /// <summary>Shadow tables given up for others when there were as many as there may be.</summary>
+    public long TablesEvicted;
+
+    /// <summary>Shadow tables given up because the guest wrote to its table again and again and never used it in between.</summary>
+    public long TablesDropped;
+
+    /// <summary>Changes to an address space whose shadow was still there.</summary>
+    public long SpacesFound;
+
+    /// <summary>Changes to one that had none.</summary>
+    public long SpacesNew;
+}
