@@ -28,7 +28,7 @@ public sealed class FirmwareConfiguration(PhysicalMemory memory) : Device, IPort
     private int _position;
     private uint _dmaHigh;
 
-    public override string Name => "Firmware configuration";
+    public override string Name => "Firmware config";
     public override IReadOnlyList<PortRange> Ports { get; } = [new(SelectorPort, 2, 2), new(DmaPort, DmaLength, 4)];
     public override IReadOnlyList<DeviceRegister> Registers => [new("Selector", _key), new("Position", (ulong)_position), new("Items", (ulong)_items.Count), new("Files", (ulong)_files.Count)];
 
