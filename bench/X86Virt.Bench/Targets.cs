@@ -85,7 +85,7 @@ internal sealed class EngineTarget(EngineKind engine, GuestPrograms programs) : 
         if (!machine.Wait(MachineState.Stopped, _limit, CancellationToken.None))
             throw new BenchmarkException($"{Name}: {benchmark.Name} ({bits} bits) has not ended in {_limit.TotalSeconds} s.");
         if (machine.ExitCode != 1)
-            throw new BenchmarkException($"{Name}: {benchmark.Name} ({bits} bits) ended with {machine.StopReason}; console '{machine.Console.ToString().Trim()}'.");
-        return new Run([.. times.Zip(times.Skip(1), (from, to) => (double)(to - from))], machine.Console.ToString().Trim('.', '\n'));
+            throw new BenchmarkException($"{Name}: {benchmark.Name} ({bits} bits) ended with {machine.StopReason}; console '{machine.Console.Read(0).Trim()}'.");
+        return new Run([.. times.Zip(times.Skip(1), (from, to) => (double)(to - from))], machine.Console.Read(0).Trim('.', '\n'));
     }
 }

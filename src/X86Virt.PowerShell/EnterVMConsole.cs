@@ -50,7 +50,7 @@ public sealed class EnterVMConsole : MachineCmdlet
 
     private void Connect(VirtualMachine machine)
     {
-        string past = machine.Console.ToString();
+        string past = machine.Console.Read(0);
         int shown = past.Length;
         Console.Out.Write(string.Join('\n', past.Split('\n').TakeLast(LinesShown)));
         bool stopped;

@@ -31,7 +31,7 @@ public sealed class GetVMConsole : MachineCmdlet
     /// <inheritdoc/>
     protected override void Process(VirtualMachine machine)
     {
-        string text = machine.Console.ToString();
+        string text = machine.Console.Read(0);
         if (Tail is { } count)
             WriteObject(ConsoleText.Lines(text).TakeLast(count), enumerateCollection: true);
         else if (Line)

@@ -46,7 +46,7 @@ public sealed class GetVMDisassembly : MachineCmdlet
         WriteObject(code, enumerateCollection: true);
         if (code.Count < Count)
         {
-            ulong end = code.Count > 0 ? code[^1].Address + (ulong)code[^1].Length : Address ?? machine.NextAddress;
+            ulong end = code.Count > 0 ? code[^1].Address + (ulong)code[^1].Length : Address ?? machine.ReadNextAddress();
             throw new MachineException("NoMemoryAtAddress", $"There is no memory at linear address 0x{end:x}, after {code.Count} of {Count} instructions. Resolve-VMAddress shows why.");
         }
     }

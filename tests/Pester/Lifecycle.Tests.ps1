@@ -83,6 +83,25 @@ Describe 'The life of a machine' {
         $vm.StopReason.Kind | Should -Be 'Reset'
     }
 
+    It 'gives a multiboot kernel its module with the string: <Module>' -ForEach @(
+        @{ Module = 'part.bin'; Says = 'part.bin' }
+        @{ Module = 'part.bin one  two'; Says = 'part.bin one  two' }
+        @{ Module = '"the other part.bin" one two'; Says = 'the_other_part.bin one two' }
+    ) {
+        foreach ($file in 'part.bin', 'the other part.bin') { $null = Save-TestFile $file @(1, 2, 3) }
+        Push-Location $TestDrive
+        try { $vm = New-VirtualMachine -Name test-modules -Memory 4MB -Kernel (Save-MultibootImage 'multi boot') -Module $Module -ErrorAction Stop }
+        finally { Pop-Location }
+        Start-VM $vm -Wait -Timeout 60
+        $vm.ExitCode | Should -Be 11
+        Get-VMConsole $vm | Should -Be $Says
+    }
+
+    It 'is listed with all its properties, of its console the length' {
+        $vm = New-TestMachine test-shown $TestGuest.Ok | Start-VM -Wait -Timeout 60 -PassThru
+        ($vm | Format-List * | Out-String) | Should -Match 'Console +: 3 characters'
+    }
+
     It 'is started afresh after its end' {
         $vm = New-TestMachine test-twice $TestGuest.Exit11
         Start-VM $vm -Wait -Timeout 60

@@ -80,12 +80,13 @@ Describe 'The example of <Name>' -ForEach $examples {
         if ($Code -notmatch 'Start-VM' -and ($Code -notmatch 'Step-VM' -or $Code -match 'Suspend-VM')) { Start-VM $demo }
         $null = Save-LinuxImage 'vmlinuz'
         $null = Save-TestFile 'initrd.gz' ([byte[]]::new(100))
+        $null = Save-TestFile 'bios-256k.bin' ([byte[]]::new(256KB))
         $null = Save-TestFile 'boot.bin' ([byte[]](0xeb, 0xfe))
         Push-Location $TestDrive
     }
     AfterEach {
         Pop-Location
-        Get-VirtualMachine demo*, linux*, boot* | Remove-VirtualMachine -Force
+        Get-VirtualMachine demo*, linux*, boot*, bios* | Remove-VirtualMachine -Force
     }
 
     It 'works: <Code>' {

@@ -40,6 +40,14 @@ function Save-LinuxImage([string] $Name, [uint32] $StatedSize = 16) {
     Save-TestFile $Name $image
 }
 
+# A multiboot kernel, placed by the addresses in its header, that prints the string of its first module and ends with exit code 11.
+function Save-MultibootImage([string] $Name) {
+    $header = [uint32[]](0x1badb002, 0x10000, 0xe4514ffeL, 0x100000, 0x100000, 0, 0, 0x100020)
+    # mov esi, [ebx+24]; mov esi, [esi+8]; mov dx, 0x3f8; next: lodsb; test al, al; jz end; out dx, al; jmp next; end: mov al, 5; out 0xf4, al
+    $code = '8b 73 18 8b 76 08 66 ba f8 03 ac 84 c0 74 03 ee eb f8 b0 05 e6 f4 eb fe'.Split(' ') | ForEach-Object { [Convert]::ToByte($_, 16) }
+    Save-TestFile $Name ([byte[]](@($header | ForEach-Object { [BitConverter]::GetBytes($_) }) + $code))
+}
+
 function Save-MonitorGuest { Save-TestFile 'monitor.bin' ([X86Virt.Guests.BuiltInGuest]::Hello.Image) }
 
 function New-PrimeMachine([string] $Name, [int] $Number, [hashtable] $Settings = @{}) {

@@ -27,11 +27,8 @@ public sealed class ConsoleTranscript
         }
     }
 
-    public override string ToString()
-    {
-        lock (_lock)
-            return _text.ToString();
-    }
+    /// <summary>How much there is; <see cref="Read"/> gives it.</summary>
+    public override string ToString() => $"{Length} characters";
 
     /// <summary>What was written from a position on.</summary>
     public string Read(int from)

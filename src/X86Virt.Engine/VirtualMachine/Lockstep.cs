@@ -75,7 +75,7 @@ public sealed class Lockstep(MachineConfiguration first, MachineConfiguration se
             if (a.State == MachineState.Stopped || at >= end)
             {
                 Retired = at;
-                Console = a.Console.ToString();
+                Console = a.Console.Read(0);
                 StopReason = a.StopReason;
                 return null;
             }

@@ -35,7 +35,7 @@ public sealed partial class VirtualMachine
         => Inspect(cpu => Disassembler.Disassemble(cpu, address ?? cpu.LinearRip, count, syntax, bitness));
 
     /// <summary>Linear address of the instruction that is executed next.</summary>
-    public ulong NextAddress => Inspect(cpu => cpu.LinearRip);
+    public ulong ReadNextAddress() => Inspect(cpu => cpu.LinearRip);
 
     /// <summary>The levels of the page walk for a linear address.</summary>
     public IReadOnlyList<PageWalkLevel> ResolveAddress(ulong linear) => Inspect(cpu => AddressResolver.Resolve(cpu, linear));
