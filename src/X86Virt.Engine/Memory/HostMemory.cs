@@ -10,7 +10,7 @@ public static unsafe partial class HostMemory
     private const uint CommitReserve = 0x3000;
     private const uint ReleaseAll = 0x8000;
     private const uint PageReadWrite = 4;
-    private const int DontNeed = 4;
+    private const int DontNeed = 4, HugePages = 14;
     private const int PageSize = 0x1000;
 
     /// <summary>Allocates <paramref name="size"/> bytes; throws <see cref="InsufficientMemoryException"/> naming the size.</summary>
@@ -22,6 +22,13 @@ public static unsafe partial class HostMemory
         if (pages == null || (nint)pages == -1)
             throw new InsufficientMemoryException($"The host refused {size >> 20} MiB of memory. Give the machine less memory (-Memory).");
         return (byte*)pages;
+    }
+
+    /// <summary>Asks the host to back a range by large pages where it can: its own TLB covers more of it then.</summary>
+    public static void PreferLargePages(byte* pages, ulong size)
+    {
+        if (OperatingSystem.IsLinux())
+            _ = Madvise(pages, (nuint)size, HugePages);
     }
 
     public static void Free(byte* pages, ulong size)

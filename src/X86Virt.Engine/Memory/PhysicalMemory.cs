@@ -60,6 +60,7 @@ public sealed unsafe class PhysicalMemory : IDisposable
         RamSize = ramSize;
         _blockSize = ramSize + RomSpace;
         Block = HostMemory.Allocate(_blockSize);
+        HostMemory.PreferLargePages(Block, _blockSize);
         _tracking = (PageTracking*)HostMemory.Allocate(_blockSize >> 12);
     }
 

@@ -5,8 +5,11 @@ namespace X86Virt.Engine;
 /// <summary>The machine's thread: guest code up to the next timer, then timers, then guest code.</summary>
 public sealed unsafe partial class VirtualMachine
 {
-    /// <summary>Longest run without a look at the run loop, in instructions; has no effect on the guest.</summary>
-    private const long Slice = 50_000_000;
+    /// <summary>
+    /// Longest run without a look at the run loop, in instructions: a millisecond or so, as translated code is entered without telling the runtime,
+    /// which has to wait for its return to collect garbage. Has no effect on the guest.
+    /// </summary>
+    private const long Slice = 2_000_000;
 
     /// <summary>Of many steps, the last so many are made one by one.</summary>
     private const int SingleSteps = 16;

@@ -83,13 +83,41 @@ internal static unsafe class StringFamily
             && TOperation.Element<T>(s, op, source, destination);
     }
 
+    /// <summary>
+    /// Goes page by page: what was done of one page counts as a retired instruction, and between two of them interrupts and the deadline are
+    /// looked at.
+    /// </summary>
     private static Op* Repeat<TOperation, T>(CpuState* s, Op* op, ulong mask) where TOperation : struct, IStringOperation where T : unmanaged
     {
-        ulong count = s->Rcx & mask;
         // Where no element was done, not even the upper halves of 32-bit registers change.
-        if (count == 0)
+        if ((s->Rcx & mask) == 0)
             return op + 1;
+        while (true)
+        {
+            Piece piece = Page<TOperation, T>(s, op, mask);
+            if (piece == Piece.Faulted)
+                return null;
+            if (piece == Piece.Last)
+                return s->Budget >= 0 ? op + 1 : Control.Complete(s, op);
+            // Going on at once saves the way through the dispatch loop.
+            Block* block = Op.BlockOf(op);
+            if (s->Attention != Attention.None || !block->Valid || s->Budget + block->Count - op->Ordinal - 1 <= 0)
+                return Control.Repeat(s, op);
+            s->Budget--;
+        }
+    }
 
+    private enum Piece
+    {
+        Last,
+        More,
+        Faulted,
+    }
+
+    /// <summary>Executes elements up to the end of a page of either operand, one at least.</summary>
+    private static Piece Page<TOperation, T>(CpuState* s, Op* op, ulong mask) where TOperation : struct, IStringOperation where T : unmanaged
+    {
+        ulong count = s->Rcx & mask;
         nint step = Step<T>(s);
         ulong limit = count;
         if (TOperation.UsesSource)
@@ -123,9 +151,7 @@ internal static unsafe class StringFamily
             Move<TOperation>(s, mask, done * (ulong)step);
             Advance(s, Rcx, mask, 0 - done);
         }
-        if (faulted)
-            return null;
-        return found || done == count ? op + 1 : Control.Repeat(s, op);
+        return faulted ? Piece.Faulted : found || done == count ? Piece.Last : Piece.More;
     }
 
     /// <summary>Elements that start in the page of the first one, in step order.</summary>

@@ -79,11 +79,11 @@ internal sealed unsafe class TranslationThunks
             a.Pop(register);
         a.Return();
 
-        Enter = (delegate* unmanaged<CpuState*, byte*, int>)memory.ToExecutable(enter);
+        Enter = (delegate* unmanaged[SuppressGCTransition]<CpuState*, byte*, int>)memory.ToExecutable(enter);
     }
 
     /// <summary>Enters translated code: state, executable address; returns a <see cref="TranslationExit"/>.</summary>
-    public delegate* unmanaged<CpuState*, byte*, int> Enter { get; }
+    public delegate* unmanaged[SuppressGCTransition]<CpuState*, byte*, int> Enter { get; }
 
     /// <summary>Leave to have an entry executed: EAX is its offset, ECX where to go on (write view).</summary>
     public byte* Callout { get; }
