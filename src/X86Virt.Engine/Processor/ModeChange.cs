@@ -52,14 +52,17 @@ public static unsafe class ModeChange
     /// Behind an instruction that may have changed exception masks, MXCSR's or the x87 control word's. Returns what its handler returns: the next
     /// entry, or the block's end if code must be looked up anew.
     /// </summary>
-    public static Op* MasksLoaded(CpuState* s, Op* op)
+    public static Op* MasksLoaded(CpuState* s, Op* op) => UpdateUnits(s) ? Control.Complete(s, op) : op + 1;
+
+    /// <summary>The part of <see cref="Update"/> that exception masks decide; true if the mode is another one now.</summary>
+    public static bool UpdateUnits(CpuState* s)
     {
         CodeMode mode = (s->Mode & ~Units) | InLineUnits(s);
         if (mode == s->Mode)
-            return op + 1;
+            return false;
         s->Mode = mode;
         s->LookupKey = (s->LookupKey & ~(ulong)(UserKey - 1)) | (ulong)mode;
-        return Control.Complete(s, op);
+        return true;
     }
 
     private const CodeMode Units = CodeMode.Sse | CodeMode.Avx | CodeMode.X87;
