@@ -24,6 +24,7 @@ internal sealed unsafe class BareCpu : IDisposable
         Memory.MapRam(0, ramSize, 0);
         Cpu = new Cpu(Memory, Bus, model ?? new ProcessorModel());
         _engine = engine(Cpu);
+        Cpu.UsePaging(_engine.DefaultPaging);
         _bitness = bitness;
         SetUp();
     }

@@ -28,6 +28,8 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
 
     public override string Name => "BinaryTranslation";
 
+    public override PagingKind DefaultPaging => PagingKind.Shadow;
+
     /// <summary>Translation runs x86-64 code.</summary>
     public static bool IsSupported => System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture == System.Runtime.InteropServices.Architecture.X64;
 
