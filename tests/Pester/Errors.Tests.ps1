@@ -65,7 +65,7 @@ Describe 'An image that cannot be booted' {
     It '<Why> is <Id>' -ForEach @(
         @{ Why = 'a kernel that is not there'; Id = 'ImageUnreadable'; Category = 'OpenError'; Files = @{ Kernel = 'nowhere/vmlinuz' }; Says = '*vmlinuz*Check the path*' }
         @{ Why = 'a folder'; Id = 'ImageUnreadable'; Category = 'OpenError'; Files = @{ Kernel = '.' }; Says = '*folder*' }
-        @{ Why = 'a device without end'; Id = 'ImageTooLarge'; Category = 'InvalidData'; Files = @{ FlatBinary = '/dev/zero' }; Says = '*/dev/zero*4194304*' }
+        if (-not [OperatingSystem]::IsWindows()) { @{ Why = 'a device without end'; Id = 'ImageTooLarge'; Category = 'InvalidData'; Files = @{ FlatBinary = '/dev/zero' }; Says = '*/dev/zero*4194304*' } }
         @{ Why = 'an empty kernel'; Id = 'ImageEmpty'; Category = 'InvalidData'; Files = @{ Kernel = 'empty' }; Says = '*empty*0 bytes*' }
         @{ Why = 'noise'; Id = 'ImageUnrecognised'; Category = 'InvalidData'; Files = @{ Kernel = 'noise' }; Says = '*noise*100000 bytes*-FlatBinary*' }
         @{ Why = 'a kernel of which a part is missing'; Id = 'ImageTruncated'; Category = 'InvalidData'; Files = @{ Kernel = 'short' }; Says = '*short*1048576 bytes*1040 bytes*' }

@@ -70,7 +70,7 @@ BeforeAll {
     }
 }
 
-Describe "Debian's <Kernel>" -ForEach $cloud -Tag Linux {
+Describe "Debian's <Kernel>" -ForEach @($cloud) -Tag Linux {
     AfterEach { Remove-TestMachine }
 
     It 'boots to a shell, which answers, and powers off when it is left' -Skip:$Missing {
@@ -128,7 +128,7 @@ Describe "Debian's <Kernel> with <Platform>" -ForEach $ofOthers -Tag Linux, Slow
     }
 }
 
-Describe "Debian's <Kernel> on every engine" -ForEach $cloud -Tag Linux, Slow {
+Describe "Debian's <Kernel> on every engine" -ForEach @($cloud) -Tag Linux, Slow {
     AfterEach { Remove-TestMachine }
 
     It 'retires the same instructions and prints the same: <_>' -Skip:$Missing -ForEach 'x86virt.action=poweroff', 'x86virt.action=halt acpi=off pci=off noapic nolapic' {
