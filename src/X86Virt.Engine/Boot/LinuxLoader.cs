@@ -135,7 +135,9 @@ internal sealed unsafe class LinuxLoader
                 throw _kernel.Invalid($"the kernel alignment 0x{alignment:x} is not a power of 2");
             end = Math.Max(end, Math.Max(preferred, (load + alignment - 1) & ~(alignment - 1)) + initSize);
         }
-        _layout.Place(_kernel.Name, "the kernel", load, code, end - load);
+        // What it will unpack itself into is its own to clear; touching that here would cost the host tens of MiB.
+        _layout.Reserve(_kernel.Name, "the kernel", load, end - load);
+        _layout.Fill(load, code, (ulong)code.Length);
         return load;
     }
 
