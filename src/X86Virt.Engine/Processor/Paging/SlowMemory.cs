@@ -12,6 +12,12 @@ internal static unsafe class SlowMemory
 {
     public static bool Read(CpuState* s, Op* op, AccessMode mode, ulong linear, byte* destination, int size)
     {
+        TlbEntry* e = Entry(s, mode, linear);
+        if (e->ReadTag == (linear & ~0xFFFUL) && InPage(linear, size))
+        {
+            Unsafe.CopyBlockUnaligned(destination, (byte*)(e->Addend + (nint)linear), (uint)size);
+            return true;
+        }
         Cpu cpu = Cpu.Of(s);
         int first = FirstPart(linear, size);
         if (!Check(cpu, op, mode, ref linear, size, PagePermissions.Read)
@@ -31,6 +37,12 @@ internal static unsafe class SlowMemory
 
     public static bool Write(CpuState* s, Op* op, AccessMode mode, ulong linear, byte* source, int size)
     {
+        TlbEntry* e = Entry(s, mode, linear);
+        if (e->WriteTag == (linear & ~0xFFFUL) && InPage(linear, size))
+        {
+            Unsafe.CopyBlockUnaligned((byte*)(e->Addend + (nint)linear), source, (uint)size);
+            return true;
+        }
         Cpu cpu = Cpu.Of(s);
         int first = FirstPart(linear, size);
         if (!Check(cpu, op, mode, ref linear, size, PagePermissions.Write)
@@ -47,6 +59,14 @@ internal static unsafe class SlowMemory
             WritePhysical(cpu, op, physical2, source + first, size - first);
         return true;
     }
+
+    /// <summary>The entry of an address in a mode that need not be the one in force: the processor's own accesses have tags to match, too.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TlbEntry* Entry(CpuState* s, AccessMode mode, ulong linear)
+        => (TlbEntry*)((byte*)s + CpuState.TlbOffset) + (int)mode * Tlb.Entries + (int)((linear >> 12) & Tlb.IndexMask);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool InPage(ulong linear, int size) => ((linear ^ (linear + (ulong)(size - 1))) & ~0xFFFUL) == 0;
 
     public static byte* Modify(CpuState* s, Op* op, ulong linear, int size)
     {
