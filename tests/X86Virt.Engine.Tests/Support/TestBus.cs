@@ -26,7 +26,16 @@ internal sealed class TestBus : IProcessorBus
         return value;
     }
 
-    public void WritePort(ushort port, int size, uint value) => PortAccesses.Add($"out {size} {port:x} = {value:x}");
+    /// <summary>Gets what is written, by port, in place of <see cref="PortAccesses"/>.</summary>
+    public Action<ushort, uint>? Written { get; set; }
+
+    public void WritePort(ushort port, int size, uint value)
+    {
+        if (Written != null)
+            Written(port, value);
+        else
+            PortAccesses.Add($"out {size} {port:x} = {value:x}");
+    }
 
     public byte AcknowledgeInterrupt() => 0xFF;
 

@@ -43,7 +43,8 @@ public unsafe class PagingTests
         if (access >= Access.UserRead)
             memory.EnterUser();
         s->Rbx = linear;
-        cpu.Memory.Write(Frame, (byte)0x90);
+        if (access is Access.Fetch or Access.UserFetch)
+            cpu.Memory.Write(Frame, (byte)0x90);
         byte[] code = access switch
         {
             Access.Read or Access.UserRead => [0x8B, 0x03],

@@ -141,6 +141,9 @@ internal static unsafe class StringFamily
                     break;
                 }
                 run = 1;
+                // A data breakpoint traps behind the element that hit it.
+                if ((s->Attention & Attention.DebugTrap) != 0)
+                    limit = done + 1;
             }
             done += run;
             found = TOperation.Compares && (s->StatusFlags & Flags.Zf) != 0 == ((op->Flags & OpFlags.Repne) != 0);
