@@ -67,12 +67,13 @@ public sealed class Lockstep(MachineConfiguration first, MachineConfiguration se
         using var b = new VirtualMachine(second);
         a.Step(start);
         b.Step(start);
-        while (true)
+        // Steps are counted, too: an instruction that faults is one and retires nothing.
+        for (long done = 0; ; done += stride)
         {
             long at = a.InstructionsRetired;
             ulong instruction = a.Inspect(MachineComparison.LinearRip);
             cancellation.ThrowIfCancellationRequested();
-            if (a.State == MachineState.Stopped || at >= end)
+            if (a.State == MachineState.Stopped || at >= end || done >= end - start)
             {
                 Retired = at;
                 Console = a.Console.Read(0);
@@ -86,10 +87,12 @@ public sealed class Lockstep(MachineConfiguration first, MachineConfiguration se
             IReadOnlyList<ValueDifference> differences = a.Inspect(x => b.Inspect(y => MachineComparison.Compare(x, y)));
             if (differences.Count > 0)
                 return new LockstepDifference(at, instruction, text, differences, Registers(a), Registers(b));
-            if (a.InstructionsRetired == at && a.State != MachineState.Stopped)
+            if (a.InstructionsRetired == at && a.State != MachineState.Stopped && a.Inspect(IsHalted))
                 return null;
         }
     }
+
+    private static unsafe bool IsHalted(Cpu cpu) => cpu.State->Halted;
 
     private static IReadOnlyList<RegisterValue> Registers(VirtualMachine machine) => machine.ReadRegisters((_, _, isPart) => !isPart);
 }

@@ -55,4 +55,17 @@ public sealed class LockstepTests : IDisposable
         Assert.NotEmpty(difference.First);
         Assert.NotEmpty(difference.Second);
     }
+
+    [Fact]
+    public void FaultsAreStepsToo()
+    {
+        // UD2 without an interrupt table is a triple fault: nothing retires, and the machine stops.
+        string path = Path.GetTempFileName();
+        _files.Add(path);
+        File.WriteAllBytes(path, [0x90, 0x0F, 0x0B]);
+        var machine = new MachineConfiguration { Name = "lockstep", MemorySize = 4 << 20, FlatBinary = path, LoadAddress = 1 << 20 };
+        var lockstep = new Lockstep(machine, machine with { Engine = EngineKind.Interpreter });
+        Assert.Null(lockstep.Run(1000, 1));
+        Assert.Equal(StopKind.TripleFault, lockstep.StopReason.Kind);
+    }
 }
