@@ -179,4 +179,19 @@ public unsafe class EventDeliveryTests
         ExceptionRecord second = cpu.Cpu.ExceptionHistory.ToList()[1];
         Assert.Equal((Vector.PageFault, 3u), (second.Vector, second.ErrorCode));
     });
+
+    [Fact]
+    public void ADataBreakpointTrapsBehindTheElementThatHitsIt() => OnEveryEngine(64, cpu =>
+    {
+        SetTables(cpu);
+        CpuState* s = cpu.State;
+        (s->Rcx, s->Rsi, s->Rdi) = (8, 0x8000, 0x8800);
+        s->Dr[0] = 0x8802;
+        // Writes of a byte.
+        s->Dr[7] = 0x1_0401;
+        DebugRegisters.Changed(s);
+        cpu.Execute(64, a => a.rep.movsb(), 8);
+        Halted(Vector.Debug, cpu);
+        Assert.Equal((BareCpu.CodeAddress, 5UL, 0x8803UL), (Frame(cpu, 0), s->Rcx, s->Rdi));
+    });
 }
