@@ -246,7 +246,7 @@ public unsafe class PagingTests
         memory.Reload();
         cpu.Memory.Write(Frame, 0x1234_5678u);
         Assert.Null(Try(cpu, memory, Access.Read, 0x4000_0000));
-        Assert.Equal(0x1234_5690u, cpu.State->Rax);
+        Assert.Equal(0x1234_5678u, cpu.State->Rax);
     });
 
     /// <summary>Reads a page, points its entry to another frame, reads again, does something, reads a third time.</summary>

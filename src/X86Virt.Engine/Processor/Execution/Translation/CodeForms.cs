@@ -63,4 +63,42 @@ internal static class CodeForms
         Code.Mov_moffs64_RAX => Code.Mov_rm64_r64,
         _ => code,
     };
+
+    /// <summary>The form that undoes an addition or subtraction.</summary>
+    public static Code Opposite(Code code) => code switch
+    {
+        Code.Add_rm8_r8 => Code.Sub_rm8_r8,
+        Code.Sub_rm8_r8 => Code.Add_rm8_r8,
+        Code.Add_rm16_r16 => Code.Sub_rm16_r16,
+        Code.Sub_rm16_r16 => Code.Add_rm16_r16,
+        Code.Add_rm32_r32 => Code.Sub_rm32_r32,
+        Code.Sub_rm32_r32 => Code.Add_rm32_r32,
+        Code.Add_rm64_r64 => Code.Sub_rm64_r64,
+        Code.Sub_rm64_r64 => Code.Add_rm64_r64,
+        Code.Add_r8_rm8 => Code.Sub_r8_rm8,
+        Code.Sub_r8_rm8 => Code.Add_r8_rm8,
+        Code.Add_r16_rm16 => Code.Sub_r16_rm16,
+        Code.Sub_r16_rm16 => Code.Add_r16_rm16,
+        Code.Add_r32_rm32 => Code.Sub_r32_rm32,
+        Code.Sub_r32_rm32 => Code.Add_r32_rm32,
+        Code.Add_r64_rm64 => Code.Sub_r64_rm64,
+        Code.Sub_r64_rm64 => Code.Add_r64_rm64,
+        Code.Add_rm8_imm8 => Code.Sub_rm8_imm8,
+        Code.Sub_rm8_imm8 => Code.Add_rm8_imm8,
+        Code.Add_rm16_imm16 => Code.Sub_rm16_imm16,
+        Code.Sub_rm16_imm16 => Code.Add_rm16_imm16,
+        Code.Add_rm32_imm32 => Code.Sub_rm32_imm32,
+        Code.Sub_rm32_imm32 => Code.Add_rm32_imm32,
+        Code.Add_rm64_imm32 => Code.Sub_rm64_imm32,
+        Code.Sub_rm64_imm32 => Code.Add_rm64_imm32,
+        Code.Add_rm16_imm8 => Code.Sub_rm16_imm8,
+        Code.Sub_rm16_imm8 => Code.Add_rm16_imm8,
+        Code.Add_rm32_imm8 => Code.Sub_rm32_imm8,
+        Code.Sub_rm32_imm8 => Code.Add_rm32_imm8,
+        Code.Add_rm64_imm8 => Code.Sub_rm64_imm8,
+        Code.Sub_rm64_imm8 => Code.Add_rm64_imm8,
+        Code.Add_rm8_imm8_82 => Code.Sub_rm8_imm8_82,
+        Code.Sub_rm8_imm8_82 => Code.Add_rm8_imm8_82,
+        _ => throw new ArgumentOutOfRangeException(nameof(code), code, "neither an addition nor a subtraction"),
+    };
 }

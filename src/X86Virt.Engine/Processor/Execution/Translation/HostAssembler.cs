@@ -229,6 +229,14 @@ internal sealed unsafe class HostAssembler
 
     public void Test(int size, int a, int b) => Op(0x85, size, b, a);
 
+    /// <summary>TEST of a register with itself, of 1, 2, 4 or 8 bytes; RAX to RBX only for 1 byte.</summary>
+    public void TestSelf(int size, int register)
+    {
+        if (size == 2)
+            Byte(0x66);
+        Op(size == 1 ? 0x84 : 0x85, size, register, register);
+    }
+
     /// <summary>TEST r8, imm8 on the low byte of RAX, RCX, RDX or RBX.</summary>
     public void TestImmediateByte(int register, int mask)
     {

@@ -180,7 +180,8 @@ internal sealed unsafe partial class Translator
         _a.Unary(signed ? 7 : 6, size, HostAssembler.Rcx);
         StoreProduct(size);
 
-        // Division leaves the guest's flags as they were, and those are in the state.
+        // The guest's flags are in the state, and division leaves them as they were but for AF, which Zen sets.
+        _a.AluImmediateMemory(HostAlu.Or, 4, HostAssembler.Rbx, CpuState.StatusFlagsOffset, (int)Flags.Af);
         _flagsInHost = false;
         return true;
     }

@@ -23,6 +23,7 @@ internal sealed unsafe partial class Translator
     private readonly TranslationFeatures _features;
     private readonly InstructionInfoFactory _info = new();
     private readonly TranslationKind[] _kinds = new TranslationKind[BlockDecoder.MaximumLimit];
+    private Instruction _made;
     private readonly RflagsBits[] _needed = new RflagsBits[BlockDecoder.MaximumLimit + 1];
 
     // The unit being translated.
@@ -34,6 +35,10 @@ internal sealed unsafe partial class Translator
     private bool _flagsInHost;
     private bool _flagsInState;
     private int _stubCount;
+
+    // The instruction that set the flags, if slow ways can make them again, and the one that overwrites them; whether they are nowhere else.
+    private int _recipe, _recipeEnd;
+    private bool _flagsInRecipe;
 
     // The jump to the next unit that the body ends in, and where it goes; what a unit translated next may follow without it.
     private byte* _goto;
@@ -49,6 +54,9 @@ internal sealed unsafe partial class Translator
 
         /// <summary>For a slow access: the entry to execute.</summary>
         public Op* Op;
+
+        /// <summary>The instruction whose flags are to be made again before; -1 if the state has them.</summary>
+        public int Recipe;
         public byte* Resume;
         public bool ReloadFlags;
 
@@ -100,13 +108,16 @@ internal sealed unsafe partial class Translator
         FlagLiveness.Find(instructions, _kinds.AsSpan(0, instructions.Length), _needed);
         EmitHead();
         for (int i = 0; i < instructions.Length; i++)
+        {
             Emit(instructions[i], i);
+            FindRecipe(instructions, i);
+        }
         EmitEnd(instructions);
         byte* hotEnd = _a.Cursor;
         block->HostLength = (int)(hotEnd - block->HostCode);
         bool endsInJump = _goto != null && _goto + sizeof(int) == hotEnd;
         _a.Cursor = _cache.NextCold;
-        EmitStubs();
+        EmitStubs(instructions);
         _cache.Commit(hotEnd, endsInJump ? _goto : null);
         _previous = block;
         Units++;
@@ -129,6 +140,8 @@ internal sealed unsafe partial class Translator
         _flagsInState = true;
         _stubCount = 0;
         _live = DataUnits.None;
+        _recipe = _recipeEnd = -1;
+        _flagsInRecipe = false;
         bool follows = Follows(block);
         if (follows)
             _previous->HostLength -= HostAssembler.JumpSize;
@@ -154,7 +167,7 @@ internal sealed unsafe partial class Translator
     {
         byte* start = _a.Cursor;
         int stubs = _stubCount;
-        (bool inHost, bool inState, DataUnits live) = (_flagsInHost, _flagsInState, _live);
+        (bool inHost, bool inState, bool inRecipe, DataUnits live) = (_flagsInHost, _flagsInState, _flagsInRecipe, _live);
         bool done = _kinds[i] switch
         {
             TranslationKind.Register or TranslationKind.Memory => EmitData(instruction, i),
@@ -166,13 +179,62 @@ internal sealed unsafe partial class Translator
             return;
         _a.Cursor = start;
         _stubCount = stubs;
-        (_flagsInHost, _flagsInState, _live) = (inHost, inState, live);
+        (_flagsInHost, _flagsInState, _flagsInRecipe, _live) = (inHost, inState, inRecipe, live);
         EmitCallout(i);
+    }
+
+    /// <summary>Behind instruction <paramref name="i"/>: whether the flags that are in the host now can be made again for as long as they matter.</summary>
+    private void FindRecipe(ReadOnlySpan<Instruction> instructions, int i)
+    {
+        if (i == _recipeEnd)
+            (_recipe, _recipeEnd, _flagsInRecipe) = (-1, -1, false);
+        if (!_flagsInHost || _flagsInState || FlagLiveness.Modified(instructions[i]) == RflagsBits.None)
+            return;
+        _recipeEnd = FlagRecipe.Until(instructions, _kinds.AsSpan(0, instructions.Length), i, _info);
+        _recipe = _recipeEnd < 0 ? -1 : i;
+        _made = instructions[i];
+    }
+
+    /// <summary>Makes the flags of an instruction again from what it worked on, and saves them; spoils RAX and RCX.</summary>
+    private void EmitRecipe(in Instruction made)
+    {
+        Instruction again = made;
+        again.Code = CodeForms.General(made.Code);
+        GetGuest(RegisterMap.GuestOf(made.Op0Register), HostAssembler.Rcx);
+        again.Op0Register = RegisterMap.AtWidth(HostAssembler.Rcx, made.Op0Register);
+        switch (made.Mnemonic)
+        {
+            case Mnemonic.And or Mnemonic.Or or Mnemonic.Xor:
+                _a.TestSelf(made.Op0Register.GetSize(), HostAssembler.Rcx);
+                break;
+            default:
+                if (made.Op1Kind == OpKind.Register)
+                {
+                    GetGuest(RegisterMap.GuestOf(made.Op1Register), HostAssembler.Rax);
+                    again.Op1Register = RegisterMap.AtWidth(HostAssembler.Rax, made.Op1Register);
+                }
+                if (made.Mnemonic is Mnemonic.Add or Mnemonic.Sub)
+                {
+                    Instruction undo = again;
+                    undo.Code = CodeForms.Opposite(again.Code);
+                    _a.Encode(undo);
+                }
+                _a.Encode(again);
+                break;
+        }
+        _a.FlagsToAx();
+        _a.Store(2, HostAssembler.Rax, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
     }
 
     /// <summary>Has the interpreter's handler execute the instruction, here and always.</summary>
     private void EmitCallout(int i)
     {
+        if (_flagsInRecipe)
+        {
+            EmitRecipe(_made);
+            _flagsInRecipe = false;
+            _flagsInState = true;
+        }
         // Whatever liveness says: the handler may read flags, and it leaves its own in the state.
         SaveFlags();
         _a.MoveImmediate(HostAssembler.Rax, OffsetOf(_ops + i));
@@ -221,12 +283,14 @@ internal sealed unsafe partial class Translator
     /// <summary>Before host code that changes the host's flags for its own ends.</summary>
     private void ClobberFlags(RflagsBits needed)
     {
-        if (needed != RflagsBits.None)
+        if (needed != RflagsBits.None && _recipe >= 0 && _flagsInHost && !_flagsInState)
+            _flagsInRecipe = true;
+        else if (needed != RflagsBits.None)
             SaveFlags();
         _flagsInHost = false;
     }
 
-    private void AddSlow(byte* jump, int i) => _stubs[_stubCount++] = new Stub { Kind = StubKind.Slow, Jump = jump, Op = _ops + i };
+    private void AddSlow(byte* jump, int i) => _stubs[_stubCount++] = new Stub { Kind = StubKind.Slow, Jump = jump, Op = _ops + i, Recipe = _flagsInRecipe ? _recipe : -1 };
 
     private void AddExit(StubKind kind, byte* jump, ulong target) => _stubs[_stubCount++] = new Stub { Kind = kind, Jump = jump, Target = target };
 
@@ -243,7 +307,7 @@ internal sealed unsafe partial class Translator
         }
     }
 
-    private void EmitStubs()
+    private void EmitStubs(ReadOnlySpan<Instruction> instructions)
     {
         // Probes add exits while they are written.
         for (int k = 0; k < _stubCount; k++)
@@ -259,6 +323,8 @@ internal sealed unsafe partial class Translator
                     EmitExit(stub.Target, (_features & TranslationFeatures.Chaining) != 0 ? _block->HostCode + HostAssembler.JumpSize - sizeof(int) : null);
                     break;
                 case StubKind.Slow:
+                    if (stub.Recipe >= 0)
+                        EmitRecipe(instructions[stub.Recipe]);
                     EmitSlow(ref stub);
                     break;
                 case StubKind.Probe:
