@@ -10,6 +10,9 @@ internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
     private readonly InstructionDecoder _decoder = new(cpu);
     private readonly HandlerTable _handlers = cpu.Handlers;
 
+    /// <summary>Whether blocks go on behind conditional jumps (superblocks); what executes them must know how to leave in the middle.</summary>
+    public bool PastConditionalJumps { get; init; }
+
     /// <summary>What Iced made of the block decoded last, in order.</summary>
     public Instruction[] Instructions { get; } = new Instruction[MaximumLimit];
 
@@ -32,6 +35,12 @@ internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
         isNew = true;
         return Decode(host, start, linear, mode, rip, keyRip, limit);
     }
+
+    /// <summary>A near conditional jump forwards, to a target that cannot fault. One backwards closes a loop: what is behind it runs seldom.</summary>
+    private bool IsPassable(in Instruction instruction, CodeMode mode)
+        => instruction.IsJccShortOrNear && (mode & CodeMode.Flat) != 0 && instruction.Op0Kind != OpKind.NearBranch16
+            && instruction.NearBranchTarget >= instruction.NextIP
+            && ((mode & CodeMode.SizeMask) != CodeMode.Code64 || Canonical.Is(cpu.State, instruction.NearBranchTarget));
 
     private bool SecondPage(ulong linear, out int page)
     {
@@ -66,7 +75,7 @@ internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
             Instructions[count] = instruction;
             count++;
             offset += instruction.Length;
-            if (secondPage >= 0 || BlockEnd.Is(instruction))
+            if (secondPage >= 0 || (BlockEnd.Is(instruction) && !(PastConditionalJumps && IsPassable(instruction, mode))))
                 break;
         }
         ops[count] = new Op { Handler = &Control.EndOfBlock, Offset = (ushort)offset, Ordinal = (ushort)count };

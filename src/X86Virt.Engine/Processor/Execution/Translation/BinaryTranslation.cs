@@ -20,7 +20,10 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
     {
         _interpreter = new Interpreter(cpu);
         _blocks = new BlockCache(cpu) { Dropped = OnDropped };
-        _decoder = new BlockDecoder(cpu, _blocks);
+        _decoder = new BlockDecoder(cpu, _blocks)
+        {
+            PastConditionalJumps = (options.Features & TranslationFeatures.Superblocks) != 0 && options.UnitLimit > TranslationOptions.PaperUnitLimit,
+        };
         _cache = new TranslationCache(options.CacheSize, BlockCache.Parts, _assembler);
         _translator = new Translator(cpu.State, _cache, _blocks, _assembler, options.Features, HandlerTable.InvalidHandler);
         _unitLimit = options.UnitLimit;

@@ -8,7 +8,7 @@ internal sealed unsafe partial class Translator
     private bool EmitBranch(in Instruction instruction, int i)
     {
         if (instruction.IsJccShortOrNear)
-            return EmitConditional(instruction);
+            return EmitConditional(instruction, i);
         if ((_features & TranslationFeatures.InlineLookup) == 0 && !instruction.IsJmpShortOrNear && !instruction.IsCallNear)
             return false;
         return instruction.Mnemonic switch
@@ -21,25 +21,24 @@ internal sealed unsafe partial class Translator
 
     private ulong TargetOf(in Instruction instruction) => Wrap(instruction.NearBranchTarget);
 
-    private bool EmitConditional(in Instruction instruction)
+    private bool EmitConditional(in Instruction instruction, int i)
     {
-        int condition = (int)instruction.ConditionCode - 1;
         if (!Reachable(TargetOf(instruction)))
             return false;
-        byte* taken;
-        if (_flagsInHost)
-        {
+        int ahead = _block->Count - i - 1;
+        if (_flagsInHost && ahead == 0)
             SaveFlags();
-            taken = _a.JumpIf((HostCondition)condition);
-        }
-        else
-        {
-            taken = JumpIfInState(condition);
-        }
-        EmitTaken(taken, TargetOf(instruction));
-        EmitGoto(Wrap(_block->Rip + _block->Bytes));
+        bool saves = _flagsInHost && !_flagsInState;
+        byte* taken = _flagsInHost ? _a.JumpIf(ConditionOf(instruction)) : JumpIfInState((int)ConditionOf(instruction));
+        AddExit(SamePage(TargetOf(instruction)) ? StubKind.Continuation : StubKind.Probe, taken, TargetOf(instruction));
+        _stubs[_stubCount - 1].Ahead = ahead;
+        _stubs[_stubCount - 1].SavesFlags = saves;
+        if (ahead == 0)
+            EmitGoto(Wrap(_block->Rip + _block->Bytes));
         return true;
     }
+
+    private static HostCondition ConditionOf(in Instruction instruction) => (HostCondition)((int)instruction.ConditionCode - 1);
 
     /// <summary>Tests a condition on the flags in the state, without loading them where one bit decides.</summary>
     private byte* JumpIfInState(int condition)
@@ -60,12 +59,6 @@ internal sealed unsafe partial class Translator
         => (_mode & CodeMode.SizeMask) != CodeMode.Code64 || Canonical.Is(_state, target);
 
     private bool SamePage(ulong target) => ((target ^ _block->Rip) & ~0xFFFUL) == 0 && _block->SecondPage < 0;
-
-    /// <summary>A conditional jump's way out: chained in its page, else through the lookup table out of line.</summary>
-    private void EmitTaken(byte* jump, ulong target)
-    {
-        AddExit(SamePage(target) ? StubKind.Continuation : StubKind.Probe, jump, target);
-    }
 
     /// <summary>Goes to a known address. Flags are in the state.</summary>
     private void EmitGoto(ulong target)

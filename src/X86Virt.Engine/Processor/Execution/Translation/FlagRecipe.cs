@@ -17,13 +17,19 @@ internal static unsafe class FlagRecipe
         ref readonly Instruction made = ref instructions[producer];
         if (!IsRepeatable(made, kinds[producer]))
             return -1;
-        bool wanted = false;
+        bool wanted = false, clobbered = false;
         for (int i = producer + 1; i < instructions.Length; i++)
         {
             ref readonly Instruction instruction = ref instructions[i];
-            if (kinds[i] is not (TranslationKind.Register or TranslationKind.Memory) || (instruction.RflagsRead & FlagLiveness.Status) != 0)
+            // What reads them must find them in the host still: before the first access.
+            if (clobbered && (instruction.RflagsRead & FlagLiveness.Status) != 0)
+                return -1;
+            if (kinds[i] == TranslationKind.Branch && instruction.IsJccShortOrNear && i + 1 < instructions.Length)
+                continue;
+            if (kinds[i] is not (TranslationKind.Register or TranslationKind.Memory))
                 return -1;
             wanted |= kinds[i] == TranslationKind.Memory;
+            clobbered |= kinds[i] == TranslationKind.Memory || DataUnitsOf.Find(instruction) != DataUnits.None;
             if (FlagLiveness.Modified(instruction) != RflagsBits.None)
                 return wanted && FlagLiveness.Killed(instruction) == FlagLiveness.Status ? i : -1;
             if (WritesOperandOf(made, instruction, factory))

@@ -252,6 +252,13 @@ internal sealed unsafe class HostAssembler
         Byte(mask);
     }
 
+    /// <summary>OR byte [base + disp], imm8.</summary>
+    public void OrByte(int @base, int displacement, int mask)
+    {
+        OpMemory(0x80, 4, (int)HostAlu.Or, @base, displacement);
+        Byte(mask);
+    }
+
     public void LoadZeroExtended16(int to, int @base, int displacement)
     {
         Rex(4, to, 0, @base);

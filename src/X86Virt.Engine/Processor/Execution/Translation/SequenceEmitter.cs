@@ -181,7 +181,8 @@ internal sealed unsafe partial class Translator
         StoreProduct(size);
 
         // The guest's flags are in the state, and division leaves them as they were but for AF, which Zen sets.
-        _a.AluImmediateMemory(HostAlu.Or, 4, HostAssembler.Rbx, CpuState.StatusFlagsOffset, (int)Flags.Af);
+        if ((_needed[i + 1] & RflagsBits.AF) != 0)
+            _a.OrByte(HostAssembler.Rbx, CpuState.StatusFlagsOffset + 1, (int)Flags.Af >> 8);
         _flagsInHost = false;
         return true;
     }

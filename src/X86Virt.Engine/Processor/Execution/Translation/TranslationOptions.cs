@@ -12,20 +12,24 @@ public enum TranslationFeatures
     /// <summary>Computed addresses, and known ones in other pages, are looked up by translated code itself.</summary>
     InlineLookup = 2,
 
-    All = Chaining | InlineLookup,
+    /// <summary>Units of more than <see cref="TranslationOptions.PaperUnitLimit"/> instructions go on behind conditional jumps.</summary>
+    Superblocks = 4,
+
+    All = Chaining | InlineLookup | Superblocks,
 }
 
 /// <summary>How the binary translator works; has no effect on what the guest does.</summary>
 public sealed record TranslationOptions
 {
     public const int LargestUnitLimit = BlockDecoder.MaximumLimit;
+    public const int PaperUnitLimit = 12;
     public const long SmallestCacheSize = TranslationCache.MinimumSize;
     public const long LargestCacheSize = 1L << 30;
 
     /// <summary>Bytes of host code at most, <see cref="SmallestCacheSize"/> to <see cref="LargestCacheSize"/>.</summary>
     public long CacheSize { get; init; } = 32 << 20;
 
-    /// <summary>Guest instructions of a unit at most, 1 to <see cref="LargestUnitLimit"/>; 12 in the paper.</summary>
+    /// <summary>Guest instructions of a unit at most, 1 to <see cref="LargestUnitLimit"/>. <see cref="PaperUnitLimit"/> gives the paper's units, which end at every control transfer.</summary>
     public int UnitLimit { get; init; } = LargestUnitLimit;
 
     public TranslationFeatures Features { get; init; } = TranslationFeatures.All;

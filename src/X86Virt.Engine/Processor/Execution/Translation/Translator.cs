@@ -65,6 +65,12 @@ internal sealed unsafe partial class Translator
 
         /// <summary>For the others: where the guest goes.</summary>
         public ulong Target;
+
+        /// <summary>For a way out of the middle: the unit's instructions behind it, which do not run.</summary>
+        public int Ahead;
+
+        /// <summary>The guest's flags are in the host's alone.</summary>
+        public bool SavesFlags;
     }
 
     private enum StubKind
@@ -328,13 +334,33 @@ internal sealed unsafe partial class Translator
                     EmitSlow(ref stub);
                     break;
                 case StubKind.Probe:
+                    EmitLeaving(stub);
                     EmitProbeConstant(stub.Target);
                     break;
                 default:
+                    if (EmitLeaving(stub))
+                    {
+                        stub.Jump = _a.Jump();
+                        _a.Link(stub.Jump);
+                    }
                     EmitExit(stub.Target, stub.Kind == StubKind.Continuation && (_features & TranslationFeatures.Chaining) != 0 ? stub.Jump : null);
                     break;
             }
         }
+    }
+
+    /// <summary>What a way out of the middle of the unit owes the next one; false if nothing.</summary>
+    private bool EmitLeaving(in Stub stub)
+    {
+        if (stub.Ahead == 0)
+            return false;
+        if (stub.SavesFlags)
+        {
+            _a.FlagsToAx();
+            _a.Store(2, HostAssembler.Rax, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
+        }
+        _a.AluImmediateMemory(HostAlu.Add, 8, HostAssembler.Rbx, CpuState.BudgetOffset, stub.Ahead);
+        return true;
     }
 
     private void EmitSlow(ref Stub stub)
