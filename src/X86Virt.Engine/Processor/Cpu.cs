@@ -62,7 +62,7 @@ public sealed unsafe class Cpu : IDisposable
     {
         CpuState* s = State;
         long deadline = s->Deadline, budget = s->Budget;
-        ulong lookupKey = s->LookupKey;
+        ulong lookupKey = s->LookupKey, lookupModes = s->LookupModes[0], moreLookupModes = s->LookupModes[1];
         Attention requests = s->Attention & (Attention.Interrupt | Attention.Stop);
         bool first = s->Owner == 0;
         NativeMemory.Clear(s, CpuState.SizeInBytes);
@@ -70,7 +70,7 @@ public sealed unsafe class Cpu : IDisposable
         {
             s->Deadline = deadline;
             s->Budget = budget;
-            s->LookupKey = lookupKey;
+            (s->LookupKey, s->LookupModes[0], s->LookupModes[1]) = (lookupKey, lookupModes, moreLookupModes);
             RequestAttention(requests);
         }
         s->Owner = GCHandle.ToIntPtr(_self);
@@ -127,7 +127,7 @@ public sealed unsafe class Cpu : IDisposable
     }
 
     /// <summary>Makes engines look code up anew: what a linear address leads to may have changed.</summary>
-    internal void InvalidateLookups() => State->LookupKey += 1 << ModeChange.KeyBits;
+    internal void InvalidateLookups() => CodeLookup.Invalidate(State);
 
     private void OnMapChanged()
     {

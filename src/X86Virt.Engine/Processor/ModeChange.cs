@@ -6,10 +6,9 @@ namespace X86Virt.Engine.Processor;
 /// </summary>
 public static unsafe class ModeChange
 {
-    /// <summary>Bits of <see cref="CpuState.LookupKey"/> below the generation.</summary>
-    internal const int KeyBits = 8;
-
-    private const ulong UserKey = 1 << 7;
+    /// <summary>The access mode's lowest bit, and the generation's, in <see cref="CpuState.LookupKey"/>.</summary>
+    private const int LookupAccess = 52;
+    internal const ulong LookupGeneration = 1UL << (LookupAccess + 2);
 
     public static void Update(Cpu cpu)
     {
@@ -61,7 +60,6 @@ public static unsafe class ModeChange
         if (mode == s->Mode)
             return false;
         s->Mode = mode;
-        s->LookupKey = (s->LookupKey & ~(ulong)(UserKey - 1)) | (ulong)mode;
         return true;
     }
 
@@ -120,7 +118,7 @@ public static unsafe class ModeChange
         CpuState* s = cpu.State;
         s->AccessMode = AccessModeOf(s, s->Cpl);
         s->Tlb = cpu.Tlb.Of(s->AccessMode);
-        s->LookupKey = (s->LookupKey & ~((1UL << KeyBits) - 1)) | (ulong)s->Mode | (s->Cpl == 3 ? UserKey : 0);
+        s->LookupKey = (s->LookupKey & ~(LookupGeneration - 1)) | (ulong)s->AccessMode << LookupAccess;
     }
 
     /// <summary>Which permissions explicit accesses at a privilege level are checked with.</summary>

@@ -1,34 +1,69 @@
-using System.Runtime.InteropServices;
-
 namespace X86Virt.Engine.Processor;
 
 /// <summary>
-/// The direct-mapped table that leads from a linear address to the code of the block that starts there. An entry is good while its key equals
-/// <see cref="CpuState.LookupKey"/>, so that changing the mode, or advancing the generation, drops all entries at once.
+/// The direct-mapped tables, one for each <see cref="CodeMode"/>, that lead from a linear address to the code of the block that starts there.
+/// An entry's tag is the address without its page offset, exclusive-or <see cref="CpuState.LookupKey"/>, whose 12 bits (access mode and a
+/// generation that is never 0) stand where a shifted address has none; the place in the table tells the rest of the address. So one comparison
+/// decides, an empty entry (0) matches nothing, and advancing the generation drops all entries at once.
 /// </summary>
-[StructLayout(LayoutKind.Sequential, Size = EntrySize)]
-internal unsafe struct CodeLookup
+internal static unsafe class CodeLookup
 {
     public const int Entries = 1 << 12;
-    public const int EntrySize = 32;
-    public const int SizeInBytes = Entries * EntrySize;
+    public const int IndexMask = Entries - 1;
 
-    // What translated code names in an entry.
-    public const int LinearOffset = 0;
-    public const int KeyOffset = 8;
-    public const int HostOffset = 16;
+    /// <summary>The least shift that leaves the bits of the address that the place in the table does not tell.</summary>
+    public const int TagShift = 12;
 
-    public ulong Linear;
-    public ulong Key;
+    private const int Modes = 128;
+    private const int TableSize = 3 * Entries * sizeof(ulong);
+    public const int SizeInBytes = Modes * TableSize;
 
-    /// <summary>Executable address of the host code; null where blocks are only decoded.</summary>
-    public byte* Host;
-    public Block* Block;
+    /// <summary>Offsets of a mode's tags, and of the executable addresses and blocks they guard, from the state.</summary>
+    public static int TagsOffset(CodeMode mode) => CpuState.LookupOffset + (int)(mode & CodeMode.Mask) * TableSize;
 
-    /// <summary>Offset of the entry for an address in the table. Translated code computes the same: (a &lt;&lt; 5 ^ a &gt;&gt; 7) &amp; mask.</summary>
-    public static int OffsetOf(ulong linear) => (int)((linear << 5) ^ (linear >> 7)) & IndexMask;
+    public static int HostsOffset(CodeMode mode) => TagsOffset(mode) + Entries * sizeof(ulong);
 
-    public const int IndexMask = SizeInBytes - EntrySize;
+    private static int BlocksOffset(CodeMode mode) => TagsOffset(mode) + 2 * Entries * sizeof(ulong);
 
-    public static CodeLookup* Entry(CpuState* s, ulong linear) => (CodeLookup*)((byte*)s + CpuState.LookupOffset + OffsetOf(linear));
+    public static int Index(ulong linear) => (int)(linear ^ (linear >> TagShift)) & IndexMask;
+
+    /// <summary>The block that starts at a linear address, in the mode in force; null if it must be found otherwise.</summary>
+    public static Block* Find(CpuState* s, ulong linear)
+    {
+        int index = Index(linear);
+        byte* state = (byte*)s;
+        return ((ulong*)(state + TagsOffset(s->Mode)))[index] == ((linear >> TagShift) ^ s->LookupKey)
+            ? ((Block**)(state + BlocksOffset(s->Mode)))[index]
+            : null;
+    }
+
+    /// <param name="s">The state, whose mode and key are those of the entry.</param>
+    /// <param name="linear">Where the block starts.</param>
+    /// <param name="block">The block.</param>
+    /// <param name="host">Executable address of its host code; null where blocks are only decoded.</param>
+    public static void Set(CpuState* s, ulong linear, Block* block, byte* host)
+    {
+        int index = Index(linear);
+        byte* state = (byte*)s;
+        s->LookupModes[(int)(s->Mode & CodeMode.Mask) >> 6] |= 1UL << (int)s->Mode;
+        ((ulong*)(state + TagsOffset(s->Mode)))[index] = (linear >> TagShift) ^ s->LookupKey;
+        ((byte**)(state + HostsOffset(s->Mode)))[index] = host;
+        ((Block**)(state + BlocksOffset(s->Mode)))[index] = block;
+    }
+
+    /// <summary>Drops all entries.</summary>
+    public static void Invalidate(CpuState* s)
+    {
+        s->LookupKey += ModeChange.LookupGeneration;
+        if (s->LookupKey >= ModeChange.LookupGeneration)
+            return;
+        // The generations start again: what is left of the first ones must go.
+        s->LookupKey += ModeChange.LookupGeneration;
+        for (int mode = 0; mode < Modes; mode++)
+        {
+            if ((s->LookupModes[mode >> 6] & (1UL << mode)) != 0)
+                new Span<ulong>((byte*)s + TagsOffset((CodeMode)mode), Entries).Clear();
+        }
+        s->LookupModes[0] = s->LookupModes[1] = 0;
+    }
 }

@@ -34,6 +34,8 @@ public unsafe struct CpuState
     internal const int ExitLinkOffset = 0x2C4;
     internal const int JumpTargetOffset = 0x2C8;
     internal const int LiveUnitsOffset = 0x2D0;
+    internal const int ReturnStackBaseOffset = 0x2D8;
+    internal const int ReturnStackLimitOffset = 0x2E0;
 
     /// <summary>Offset from the state of the TLBs of all access modes, which share its allocation.</summary>
     internal const int TlbOffset = SizeInBytes;
@@ -119,8 +121,8 @@ public unsafe struct CpuState
     [FieldOffset(0xF8)] public ulong StackMask;
 
     /// <summary>
-    /// Goes into the key of every lookup by linear address: mode and user bit below, above them a generation that a flush of the TLB,
-    /// a change of the physical map or an invalidation advances.
+    /// Goes into the tag of every lookup by linear address (<see cref="CodeLookup"/>): the access mode in bits 53:52, above it a generation that
+    /// a flush of the TLB, a change of the physical map or an invalidation advances.
     /// </summary>
     [FieldOffset(LookupKeyOffset)] public ulong LookupKey;
 
@@ -138,6 +140,13 @@ public unsafe struct CpuState
 
     /// <summary>Whose registers the host's own hold, not the state; None but while translated code runs.</summary>
     [FieldOffset(LiveUnitsOffset)] internal DataUnits LiveUnits;
+
+    /// <summary>The host's stack while translated code runs and no call is on it, and how low calls may bring it.</summary>
+    [FieldOffset(ReturnStackBaseOffset)] internal ulong ReturnStackBase;
+    [FieldOffset(ReturnStackLimitOffset)] internal ulong ReturnStackLimit;
+
+    /// <summary>A bit for each mode that has had entries in <see cref="CodeLookup"/>.</summary>
+    [FieldOffset(0x2E8)] internal fixed ulong LookupModes[2];
 
     [FieldOffset(0x100)] public ulong Cr0;
     [FieldOffset(0x108)] public ulong Cr2;
@@ -322,6 +331,8 @@ public enum CodeMode : uint
 
     /// <summary>The same of x87 and MMX instructions.</summary>
     X87 = 1 << 6,
+
+    Mask = 0x7F,
 }
 
 /// <summary>Which permissions data accesses are checked with; each has a TLB of its own.</summary>

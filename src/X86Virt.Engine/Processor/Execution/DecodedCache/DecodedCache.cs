@@ -50,9 +50,8 @@ public sealed unsafe class DecodedCache : ExecutionEngine
 
             ulong rip = s->Rip;
             ulong linear = (s->Mode & CodeMode.SizeMask) == CodeMode.Code64 ? rip : (uint)(CpuState.Seg(s, Segment.Cs)->Base + rip);
-            CodeLookup* entry = CodeLookup.Entry(s, linear);
-            Block* block = entry->Block;
-            if (entry->Linear != linear || entry->Key != s->LookupKey)
+            Block* block = CodeLookup.Find(s, linear);
+            if (block == null)
             {
                 // One that is passed is executed alone, and gets no entry.
                 bool breakpoint = Cpu.Breakpoints.IsAt(linear);
@@ -68,7 +67,7 @@ public sealed unsafe class DecodedCache : ExecutionEngine
                     _interpreter.Execute();
                     continue;
                 }
-                *entry = new CodeLookup { Linear = linear, Key = s->LookupKey, Block = block };
+                CodeLookup.Set(s, linear, block, null);
             }
 
             if (s->Budget < block->Count || ((s->Mode & CodeMode.Flat) == 0 && rip + block->Bytes - 1 > CpuState.Seg(s, Segment.Cs)->Limit))

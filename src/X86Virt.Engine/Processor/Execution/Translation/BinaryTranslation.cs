@@ -25,9 +25,13 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
             PastConditionalJumps = (options.Features & TranslationFeatures.Superblocks) != 0 && options.UnitLimit > TranslationOptions.PaperUnitLimit,
         };
         _cache = new TranslationCache(options.CacheSize, BlockCache.Parts, _assembler);
-        _translator = new Translator(cpu.State, _cache, _blocks, _assembler, options.Features, HandlerTable.InvalidHandler);
+        _translator = new Translator(cpu.State, _cache, _blocks, _assembler, Supported(options.Features), HandlerTable.InvalidHandler);
         _unitLimit = options.UnitLimit;
     }
+
+    /// <summary>Windows may have the processor check that returns match calls, which leaving in the middle of calls does not pass.</summary>
+    private static TranslationFeatures Supported(TranslationFeatures features)
+        => OperatingSystem.IsWindows() ? features & ~TranslationFeatures.ReturnStack : features;
 
     public override string Name => "BinaryTranslation";
 
@@ -73,9 +77,8 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
 
             ulong rip = s->Rip;
             ulong linear = (s->Mode & CodeMode.SizeMask) == CodeMode.Code64 ? rip : (uint)(CpuState.Seg(s, Segment.Cs)->Base + rip);
-            CodeLookup* entry = CodeLookup.Entry(s, linear);
-            Block* block = entry->Block;
-            if (entry->Linear != linear || entry->Key != s->LookupKey)
+            Block* block = CodeLookup.Find(s, linear);
+            if (block == null)
             {
                 // One that is passed is executed alone, and gets no entry.
                 bool breakpoint = Cpu.Breakpoints.IsAt(linear);
@@ -92,7 +95,7 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
                     _interpreter.Execute();
                     continue;
                 }
-                *entry = new CodeLookup { Linear = linear, Key = s->LookupKey, Block = block, Host = _cache.ToExecutable(block->HostCode) };
+                CodeLookup.Set(s, linear, block, _cache.ToExecutable(block->HostCode));
             }
 
             if (s->Budget < block->Count || ((s->Mode & CodeMode.Flat) == 0 && rip + block->Bytes - 1 > CpuState.Seg(s, Segment.Cs)->Limit))

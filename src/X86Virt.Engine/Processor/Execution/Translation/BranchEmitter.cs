@@ -81,35 +81,37 @@ internal sealed unsafe partial class Translator
             AddExit(StubKind.Exit, _a.Jump(), target);
             return;
         }
-        int entry = CpuState.LookupOffset + CodeLookup.OffsetOf(target);
-        _a.Load(8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.LookupKeyOffset);
-        _a.AluLoad(HostAlu.Cmp, 8, HostAssembler.Rax, HostAssembler.Rbx, entry + CodeLookup.KeyOffset);
-        AddExit(StubKind.Exit, _a.JumpIf(HostCondition.NotEqual), target);
-        _a.MoveImmediate(HostAssembler.Rax, target);
-        _a.AluLoad(HostAlu.Cmp, 8, HostAssembler.Rax, HostAssembler.Rbx, entry + CodeLookup.LinearOffset);
-        AddExit(StubKind.Exit, _a.JumpIf(HostCondition.NotEqual), target);
-        _a.JumpMemory(HostAssembler.Rbx, entry + CodeLookup.HostOffset);
+        EmitFindConstant(target);
+        _a.JumpMemory(HostAssembler.Rbx, HostOf(target));
     }
 
+    /// <summary>Leaves unless the table has the entry of a known address.</summary>
+    private void EmitFindConstant(ulong target)
+    {
+        _a.MoveImmediate(HostAssembler.Rax, target >> CodeLookup.TagShift);
+        _a.AluLoad(HostAlu.Xor, 8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.LookupKeyOffset);
+        _a.AluLoad(HostAlu.Cmp, 8, HostAssembler.Rax, HostAssembler.Rbx, CodeLookup.TagsOffset(_mode) + CodeLookup.Index(target) * sizeof(ulong));
+        AddExit(StubKind.Exit, _a.JumpIf(HostCondition.NotEqual), target);
+    }
+
+    private int HostOf(ulong target) => CodeLookup.HostsOffset(_mode) + CodeLookup.Index(target) * sizeof(ulong);
+
     /// <summary>
-    /// Looks up the address in RAX; leaves the offset of its entry in RCX. Where it is not found the handler executes the branch, all of it.
+    /// Looks up the address in RAX; leaves the number of its entry in RCX. Where it is not found the handler executes the branch, all of it.
     /// </summary>
     private void EmitProbe(int i)
     {
-        _a.Move(4, HostAssembler.Rcx, HostAssembler.Rax);
-        _a.ShiftLeft(4, HostAssembler.Rcx, 5);
-        _a.Move(4, HostAssembler.Rdx, HostAssembler.Rax);
-        _a.ShiftRight(4, HostAssembler.Rdx, 7);
-        _a.Alu(HostAlu.Xor, 4, HostAssembler.Rcx, HostAssembler.Rdx);
+        _a.Move(8, HostAssembler.Rdx, HostAssembler.Rax);
+        _a.ShiftRight(8, HostAssembler.Rdx, CodeLookup.TagShift);
+        _a.Move(4, HostAssembler.Rcx, HostAssembler.Rdx);
+        _a.Alu(HostAlu.Xor, 4, HostAssembler.Rcx, HostAssembler.Rax);
         _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rcx, CodeLookup.IndexMask);
-        _a.AluLoadIndexed(HostAlu.Cmp, 8, HostAssembler.Rax, HostAssembler.Rbx, HostAssembler.Rcx, 0, CpuState.LookupOffset + CodeLookup.LinearOffset);
-        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
-        _a.Load(8, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.LookupKeyOffset);
-        _a.AluLoadIndexed(HostAlu.Cmp, 8, HostAssembler.Rdx, HostAssembler.Rbx, HostAssembler.Rcx, 0, CpuState.LookupOffset + CodeLookup.KeyOffset);
+        _a.AluLoad(HostAlu.Xor, 8, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.LookupKeyOffset);
+        _a.AluLoadIndexed(HostAlu.Cmp, 8, HostAssembler.Rdx, HostAssembler.Rbx, HostAssembler.Rcx, 3, CodeLookup.TagsOffset(_mode));
         AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
     }
 
-    private void EmitJumpToEntry() => _a.JumpMemoryIndexed(HostAssembler.Rbx, HostAssembler.Rcx, CpuState.LookupOffset + CodeLookup.HostOffset);
+    private void EmitJumpToEntry() => _a.JumpMemoryIndexed(HostAssembler.Rbx, HostAssembler.Rcx, 3, CodeLookup.HostsOffset(_mode));
 
     private bool EmitJump(in Instruction instruction, int i)
     {
@@ -138,8 +140,9 @@ internal sealed unsafe partial class Translator
                 _a.Move(4, HostAssembler.Rax, HostAssembler.Rax);
             return;
         }
-        EmitHostAddress(instruction, i, StackWidth, write: false);
-        _a.Load(StackWidth, HostAssembler.Rax, HostAssembler.Rax, 0);
+        EmitLinear(instruction, i, StackWidth, write: false);
+        EmitAddend(i, StackWidth, write: false);
+        _a.LoadIndexed(StackWidth, HostAssembler.Rax, HostAssembler.Rax, HostAssembler.Rcx, 0, 0);
     }
 
     private bool EmitCall(in Instruction instruction, int i)
@@ -152,7 +155,7 @@ internal sealed unsafe partial class Translator
         {
             EmitTarget(instruction, i);
             EmitProbe(i);
-            _a.LoadIndexed(8, HostAssembler.Rdx, HostAssembler.Rbx, HostAssembler.Rcx, 0, CpuState.LookupOffset + CodeLookup.HostOffset);
+            _a.LoadIndexed(8, HostAssembler.Rdx, HostAssembler.Rbx, HostAssembler.Rcx, 3, CodeLookup.HostsOffset(_mode));
             _a.Store(8, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.JumpTargetOffset);
         }
         int width = StackWidth;
@@ -168,8 +171,14 @@ internal sealed unsafe partial class Translator
             _a.Store(8, HostAssembler.Rcx, HostAssembler.Rax, 0);
         }
         MoveStackPointer(-width);
+        ulong target = direct ? TargetOf(instruction) : 0;
+        if (Remembers(next) && !(direct && target == next))
+        {
+            EmitRememberedCall(direct, target, next);
+            return true;
+        }
         if (direct)
-            EmitGoto(TargetOf(instruction));
+            EmitGoto(target);
         else
             _a.JumpMemory(HostAssembler.Rbx, CpuState.JumpTargetOffset);
         return true;
@@ -177,13 +186,22 @@ internal sealed unsafe partial class Translator
 
     private bool EmitReturn(int i)
     {
-        int width = StackWidth;
         ClobberFlags(FlagLiveness.Status);
-        EmitStackAddress(0, width, write: false, i);
-        _a.Load(width, HostAssembler.Rax, HostAssembler.Rax, 0);
-        EmitProbe(i);
-        MoveStackPointer(width + (int)_ops[i].Immediate);
-        EmitJumpToEntry();
+        EmitLoadFromStack(i);
+        if (HasReturnStack)
+            EmitRememberedReturn(i);
+        else
+            EmitReturnByLookup(i);
         return true;
     }
+
+    /// <summary>To the address in RAX.</summary>
+    private void EmitReturnByLookup(int i)
+    {
+        EmitProbe(i);
+        ReleaseReturn(i);
+        EmitJumpToEntry();
+    }
+
+    private void ReleaseReturn(int i) => MoveStackPointer(StackWidth + (int)_ops[i].Immediate);
 }

@@ -109,21 +109,32 @@ internal sealed unsafe partial class Translator
         InstructionInfo info = _info.GetInfo(instruction, InstructionInfoOptions.NoMemoryUsage | InstructionInfoOptions.NoRegisterUsage);
 
         int firstStub = _stubCount;
-        int address = HostAssembler.Rax;
+        // The operand is at [RAX + RCX], or at [address] where more registers are wanted.
+        int address = HostAssembler.Rax, index = -1;
         if (memory)
         {
             ClobberFlags(_needed[i]);
-            EmitHostAddress(instruction, i, instruction.MemorySize.GetSize(), WritesMemory(instruction, info));
+            int size = instruction.MemorySize.GetSize();
+            EmitLinear(instruction, i, size, WritesMemory(instruction, info));
+            EmitAddend(i, size, WritesMemory(instruction, info));
             if (_live != DataUnits.None && HostExecutedFamily.NeedsAlignment(instruction) && (DataUnitsOf.Find(instruction) & DataUnits.Vector) != 0)
             {
-                _a.TestImmediateByte(HostAssembler.Rax, instruction.MemorySize.GetSize() - 1);
+                _a.TestImmediateByte(HostAssembler.Rax, size - 1);
                 AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
             }
             if (needsFlags)
             {
                 // Flags come in through RAX.
                 address = byCl ? HostAssembler.Rdx : HostAssembler.Rcx;
-                _a.Move(8, address, HostAssembler.Rax);
+                _a.LeaIndexed(8, address, HostAssembler.Rax, HostAssembler.Rcx, 0, 0);
+            }
+            else if (byCl || HasHighByte(instruction, instruction.OpCount) || ScratchWanted(instruction) > 1)
+            {
+                _a.Alu(HostAlu.Add, 8, HostAssembler.Rax, HostAssembler.Rcx);
+            }
+            else
+            {
+                index = HostAssembler.Rcx;
             }
         }
         if (needsFlags)
@@ -134,14 +145,14 @@ internal sealed unsafe partial class Translator
         renamed.HasLockPrefix = false;
         if (byCl)
             GetGuest(1, HostAssembler.Rcx);
-        int used = (memory ? 1 << address : 0) | (byCl ? 1 << HostAssembler.Rcx : 0);
+        int used = (memory ? 1 << address : 0) | (index >= 0 ? 1 << index : 0) | (byCl ? 1 << HostAssembler.Rcx : 0);
         if (!RenameRegisters(ref renamed, info, byCl, used))
             return false;
         if (memory)
         {
             renamed.SegmentPrefix = Register.None;
             renamed.MemoryBase = Register.RAX + address;
-            renamed.MemoryIndex = Register.None;
+            renamed.MemoryIndex = index >= 0 ? Register.RAX + index : Register.None;
             renamed.MemoryIndexScale = 1;
             renamed.MemoryDisplacement64 = 0;
             renamed.MemoryDisplSize = 0;
@@ -156,6 +167,19 @@ internal sealed unsafe partial class Translator
         }
         ResumeHere(firstStub, i);
         return true;
+    }
+
+    /// <summary>How many of the registers an instruction names stay in memory.</summary>
+    private static int ScratchWanted(in Instruction instruction)
+    {
+        int wanted = 0;
+        for (int k = 0; k < instruction.OpCount; k++)
+        {
+            int guest = instruction.GetOpKind(k) == OpKind.Register ? RegisterMap.GuestOf(instruction.GetOpRegister(k)) : -1;
+            if (guest >= 0 && RegisterMap.HostOf(guest) == RegisterMap.InMemory)
+                wanted++;
+        }
+        return wanted;
     }
 
     private static bool WritesMemory(in Instruction instruction, in InstructionInfo info)

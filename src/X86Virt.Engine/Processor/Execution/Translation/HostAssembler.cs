@@ -128,6 +128,8 @@ internal sealed unsafe class HostAssembler
 
     public void LoadIndexed(int size, int to, int @base, int index, int scale, int displacement) => OpMemory(0x8B, size, to, @base, displacement, index, scale);
 
+    public void StoreIndexed(int size, int from, int @base, int index, int scale, int displacement) => OpMemory(0x89, size, from, @base, displacement, index, scale);
+
     public void Store(int size, int from, int @base, int displacement)
     {
         if (size == 2)
@@ -165,6 +167,15 @@ internal sealed unsafe class HostAssembler
         }
     }
 
+    /// <summary>LEA of a place known by its distance.</summary>
+    public void LeaOf(int to, byte* place)
+    {
+        Rex(8, to, 0, 0);
+        Byte(0x8D);
+        Byte(((to & 7) << 3) | 5);
+        Int32((int)(place - (Cursor + 4)));
+    }
+
     public void Lea(int size, int to, int @base, int displacement) => OpMemory(0x8D, size, to, @base, displacement);
 
     public void LeaIndexed(int size, int to, int @base, int index, int scale, int displacement) => OpMemory(0x8D, size, to, @base, displacement, index, scale);
@@ -182,6 +193,8 @@ internal sealed unsafe class HostAssembler
     public void Alu(HostAlu operation, int size, int to, int from) => Op(((int)operation << 3) | 1, size, from, to);
 
     public void AluLoad(HostAlu operation, int size, int to, int @base, int displacement) => OpMemory(((int)operation << 3) | 3, size, to, @base, displacement);
+
+    public void AluStore(HostAlu operation, int size, int @base, int displacement, int from) => OpMemory(((int)operation << 3) | 1, size, from, @base, displacement);
 
     public void AluLoadIndexed(HostAlu operation, int size, int to, int @base, int index, int scale, int displacement)
         => OpMemory(((int)operation << 3) | 3, size, to, @base, displacement, index, scale);
@@ -221,6 +234,17 @@ internal sealed unsafe class HostAssembler
     public void ShiftRightArithmetic(int size, int to, int count)
     {
         Op(0xC1, size, 7, to);
+        Byte(count);
+    }
+
+    /// <summary>RORX r32, r32, imm8: leaves flags alone.</summary>
+    public void RotateRightTo(int to, int from, int count)
+    {
+        Byte(0xC4);
+        Byte(((to >> 3) ^ 1) << 7 | 0x40 | ((from >> 3) ^ 1) << 5 | 3);
+        Byte(0x7B);
+        Byte(0xF0);
+        Registers(to, from);
         Byte(count);
     }
 
@@ -325,7 +349,17 @@ internal sealed unsafe class HostAssembler
 
     public void JumpMemory(int @base, int displacement) => OpMemory(0xFF, 4, 4, @base, displacement);
 
-    public void JumpMemoryIndexed(int @base, int index, int displacement) => OpMemory(0xFF, 4, 4, @base, displacement, index);
+    public void JumpMemoryIndexed(int @base, int index, int scale, int displacement) => OpMemory(0xFF, 4, 4, @base, displacement, index, scale);
+
+    public void CallMemory(int @base, int displacement) => OpMemory(0xFF, 4, 2, @base, displacement);
+
+    /// <summary>A call whose target is filled in later; returns where its 32-bit displacement stands.</summary>
+    public byte* Call()
+    {
+        Byte(0xE8);
+        Int32(0);
+        return Cursor - 4;
+    }
 
     public void JumpRegister(int register) => Op(0xFF, 4, 4, register);
 
@@ -338,6 +372,12 @@ internal sealed unsafe class HostAssembler
     {
         Rex(4, 0, 0, register);
         Byte(0x50 | (register & 7));
+    }
+
+    public void PushImmediate(int value)
+    {
+        Byte(0x68);
+        Int32(value);
     }
 
     public void Pop(int register)

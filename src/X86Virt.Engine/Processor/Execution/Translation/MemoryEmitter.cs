@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
 
 namespace X86Virt.Engine.Processor;
@@ -95,19 +96,33 @@ internal sealed unsafe partial class Translator
         return scratch;
     }
 
-    /// <summary>
-    /// From the linear address in RAX to the host address in RAX. One exclusive-or of tag and address is below 4096 - size + 1 exactly if the
-    /// page matches and the access stays in it.
-    /// </summary>
+    /// <summary>From the linear address in RAX to the host address in RAX.</summary>
     private void EmitTranslate(int i, int size, bool write)
     {
-        _a.Move(4, HostAssembler.Rcx, HostAssembler.Rax);
-        _a.ShiftRight(4, HostAssembler.Rcx, 7);
+        EmitAddend(i, size, write);
+        _a.Alu(HostAlu.Add, 8, HostAssembler.Rax, HostAssembler.Rcx);
+    }
+
+    /// <summary>
+    /// From the linear address in RAX to what must be added for the host address, in RCX. One exclusive-or of tag and address is at most
+    /// 4096 - size exactly if the page matches and the access stays in it.
+    /// </summary>
+    private void EmitAddend(int i, int size, bool write)
+    {
+        if (Bmi2.IsSupported)
+        {
+            _a.RotateRightTo(HostAssembler.Rcx, HostAssembler.Rax, 7);
+        }
+        else
+        {
+            _a.Move(4, HostAssembler.Rcx, HostAssembler.Rax);
+            _a.ShiftRight(4, HostAssembler.Rcx, 7);
+        }
         _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rcx, (int)Tlb.IndexMask * sizeof(TlbEntry));
         _a.LoadIndexed(8, HostAssembler.Rdx, HostAssembler.Rbx, HostAssembler.Rcx, 0, _tlb + (write ? 8 : 0));
         _a.Alu(HostAlu.Xor, 8, HostAssembler.Rdx, HostAssembler.Rax);
         _a.AluImmediate(HostAlu.Cmp, 8, HostAssembler.Rdx, 0x1000 - size);
         AddSlow(_a.JumpIf(HostCondition.Above), i);
-        _a.AluLoadIndexed(HostAlu.Add, 8, HostAssembler.Rax, HostAssembler.Rbx, HostAssembler.Rcx, 0, _tlb + 24);
+        _a.LoadIndexed(8, HostAssembler.Rcx, HostAssembler.Rbx, HostAssembler.Rcx, 0, _tlb + 24);
     }
 }

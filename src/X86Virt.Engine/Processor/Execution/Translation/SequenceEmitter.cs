@@ -38,6 +38,15 @@ internal sealed unsafe partial class Translator
         EmitTranslate(i, size, write);
     }
 
+    /// <summary>What the stack pointer points at into RAX.</summary>
+    private void EmitLoadFromStack(int i)
+    {
+        int width = StackWidth;
+        _a.Move(width, HostAssembler.Rax, StackPointer);
+        EmitAddend(i, width, write: false);
+        _a.LoadIndexed(width, HostAssembler.Rax, HostAssembler.Rax, HostAssembler.Rcx, 0, 0);
+    }
+
     private void MoveStackPointer(int by) => _a.Lea(StackWidth, StackPointer, StackPointer, by);
 
     private bool EmitPush(in Instruction instruction, int i)
@@ -50,13 +59,18 @@ internal sealed unsafe partial class Translator
             _a.Load(width, HostAssembler.Rcx, HostAssembler.Rax, 0);
             _a.Store(8, HostAssembler.Rcx, HostAssembler.Rbx, CpuState.JumpTargetOffset);
         }
+        if (instruction.Op0Kind == OpKind.Register)
+        {
+            _a.Lea(width, HostAssembler.Rax, StackPointer, -width);
+            EmitAddend(i, width, write: true);
+            int guest = RegisterMap.GuestOf(instruction.Op0Register);
+            _a.StoreIndexed(width, HostRegister(guest, HostAssembler.Rdx), HostAssembler.Rax, HostAssembler.Rcx, 0, 0);
+            MoveStackPointer(-width);
+            return true;
+        }
         EmitStackAddress(-width, width, write: true, i);
         switch (instruction.Op0Kind)
         {
-            case OpKind.Register:
-                int guest = RegisterMap.GuestOf(instruction.Op0Register);
-                _a.Store(width, HostRegister(guest, HostAssembler.Rcx), HostAssembler.Rax, 0);
-                break;
             case OpKind.Memory:
                 _a.Load(8, HostAssembler.Rcx, HostAssembler.Rbx, CpuState.JumpTargetOffset);
                 _a.Store(width, HostAssembler.Rcx, HostAssembler.Rax, 0);
@@ -75,8 +89,7 @@ internal sealed unsafe partial class Translator
             return false;
         int width = StackWidth;
         ClobberFlags(_needed[i]);
-        EmitStackAddress(0, width, write: false, i);
-        _a.Load(width, HostAssembler.Rax, HostAssembler.Rax, 0);
+        EmitLoadFromStack(i);
         MoveStackPointer(width);
         SetGuest(RegisterMap.GuestOf(instruction.Op0Register), width, HostAssembler.Rax);
         return true;
@@ -88,8 +101,8 @@ internal sealed unsafe partial class Translator
         int frame = RegisterMap.HostOf(5);
         ClobberFlags(_needed[i]);
         _a.Move(width, HostAssembler.Rax, frame);
-        EmitTranslate(i, width, write: false);
-        _a.Load(width, HostAssembler.Rax, HostAssembler.Rax, 0);
+        EmitAddend(i, width, write: false);
+        _a.LoadIndexed(width, HostAssembler.Rax, HostAssembler.Rax, HostAssembler.Rcx, 0, 0);
         _a.Lea(width, StackPointer, frame, width);
         _a.Move(width, frame, HostAssembler.Rax);
         return true;

@@ -10,7 +10,6 @@ namespace X86Virt.Engine.Processor;
 internal sealed unsafe class TranslationCache : IDisposable
 {
     public const long MinimumSize = 512 << 10;
-    private const int Alignment = 16;
     private const int ThunkSize = 4096;
 
     private readonly ExecutableMemory _memory;
@@ -46,7 +45,7 @@ internal sealed unsafe class TranslationCache : IDisposable
     {
         _memory = new ExecutableMemory(size);
         _assembler = assembler;
-        _regionSize = ((_memory.Size - ThunkSize) / regions) & ~(2L * Alignment - 1);
+        _regionSize = ((_memory.Size - ThunkSize) / regions) & ~63L;
         Thunks = new TranslationThunks(_memory, assembler);
         EnterRegion(0);
     }
@@ -118,10 +117,9 @@ internal sealed unsafe class TranslationCache : IDisposable
     /// </summary>
     public void Begin(bool follows)
     {
+        // Bodies are not aligned: processors predict indirect jumps by the low bits of where they went, which should differ.
         if (follows)
             NextHot = _lastGoto - 1;
-        else
-            NextHot = (byte*)(((nint)NextHot + Alignment - 1) & ~(nint)(Alignment - 1));
         _lastGoto = null;
         _assembler.Cursor = NextHot;
     }

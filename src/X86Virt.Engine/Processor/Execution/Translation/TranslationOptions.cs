@@ -15,7 +15,10 @@ public enum TranslationFeatures
     /// <summary>Units of more than <see cref="TranslationOptions.PaperUnitLimit"/> instructions go on behind conditional jumps.</summary>
     Superblocks = 4,
 
-    All = Chaining | InlineLookup | Superblocks,
+    /// <summary>Returns go by a shadow of the calls, where that has the right address.</summary>
+    ReturnStack = 8,
+
+    All = Chaining | InlineLookup | Superblocks | ReturnStack,
 }
 
 /// <summary>How the binary translator works; has no effect on what the guest does.</summary>

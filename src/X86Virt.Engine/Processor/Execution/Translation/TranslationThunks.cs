@@ -21,7 +21,11 @@ internal sealed unsafe class TranslationThunks
 {
     private const int HostMxcsr = 0x1F80;
 
+    /// <summary>Bytes of the host's stack for calls that have not returned; each takes 16.</summary>
+    private const int ReturnStackSize = 64 << 10;
+
     private readonly HostAssembler _assembler;
+    private byte* _returned;
 
     public TranslationThunks(ExecutableMemory memory, HostAssembler assembler)
     {
@@ -31,11 +35,19 @@ internal sealed unsafe class TranslationThunks
         int[] saved = OperatingSystem.IsWindows() ? [3, 5, 6, 7, 12, 13, 14, 15] : [3, 5, 12, 13, 14, 15];
         int state = OperatingSystem.IsWindows() ? 1 : 7, target = OperatingSystem.IsWindows() ? 2 : 6;
 
+        byte* returned = a.Cursor;
+        WriteReturned();
         byte* enter = a.Cursor;
         foreach (int register in saved)
             a.Push(register);
         a.Move(8, HostAssembler.Rbx, state);
         a.Move(8, HostAssembler.Rax, target);
+        a.PushImmediate(0);
+        a.LeaOf(HostAssembler.Rcx, returned);
+        a.Push(HostAssembler.Rcx);
+        a.Store(8, HostAssembler.Rsp, HostAssembler.Rbx, CpuState.ReturnStackBaseOffset);
+        a.Lea(8, HostAssembler.Rcx, HostAssembler.Rsp, -ReturnStackSize);
+        a.Store(8, HostAssembler.Rcx, HostAssembler.Rbx, CpuState.ReturnStackLimitOffset);
         for (int guest = 0; guest < 16; guest++)
         {
             if (RegisterMap.HostOf(guest) >= 0)
@@ -53,6 +65,7 @@ internal sealed unsafe class TranslationThunks
         WriteUnload();
 
         Dispatch = a.Cursor;
+        a.Link(_returned);
         a.Store(4, HostAssembler.Rax, HostAssembler.Rbx, CpuState.ExitLinkOffset);
         a.MoveImmediate(HostAssembler.Rax, (ulong)TranslationExit.Dispatch);
         byte* leave = a.Jump();
@@ -66,6 +79,8 @@ internal sealed unsafe class TranslationThunks
         a.MoveImmediate(HostAssembler.Rax, (ulong)TranslationExit.Callout);
         a.Link(leave);
         a.Link(leaveToo);
+        a.Load(8, HostAssembler.Rsp, HostAssembler.Rbx, CpuState.ReturnStackBaseOffset);
+        a.Lea(8, HostAssembler.Rsp, HostAssembler.Rsp, 2 * sizeof(ulong));
         a.TestByte(HostAssembler.Rbx, CpuState.LiveUnitsOffset, 0xFF);
         byte* nothingLive = a.JumpIf(HostCondition.Equal);
         a.CallTo(unload);
@@ -100,6 +115,15 @@ internal sealed unsafe class TranslationThunks
     private static MemoryOperand State(int offset) => new(RegisterMap.State, offset);
 
     private static bool Wide => (HostFeatures.InstructionSets & InstructionSets.Avx) != 0;
+
+    /// <summary>Where a return goes that finds no call remembered, but its address equal to the 0 that stands for none: RAX is where the guest goes.</summary>
+    private void WriteReturned()
+    {
+        HostAssembler a = _assembler;
+        a.Store(8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.RipOffset);
+        a.MoveImmediate(HostAssembler.Rax, 0);
+        _returned = a.Jump();
+    }
 
     private void WriteLoadVectors()
     {

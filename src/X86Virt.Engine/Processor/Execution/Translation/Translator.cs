@@ -89,6 +89,12 @@ internal sealed unsafe partial class Translator
 
         /// <summary>Looks up a known address in another page.</summary>
         Probe,
+
+        /// <summary>Forgets the calls remembered, for room for another.</summary>
+        Full,
+
+        /// <summary>Looks up a return that is not to the call remembered last.</summary>
+        ReturnMiss,
     }
 
     public Translator(CpuState* state, TranslationCache cache, BlockCache blocks, HostAssembler assembler, TranslationFeatures features, Handler invalid)
@@ -332,6 +338,14 @@ internal sealed unsafe partial class Translator
                     if (stub.Recipe >= 0)
                         EmitRecipe(instructions[stub.Recipe]);
                     EmitSlow(ref stub);
+                    break;
+                case StubKind.Full:
+                    EmptyReturnStack();
+                    _a.JumpTo(stub.Resume);
+                    break;
+                case StubKind.ReturnMiss:
+                    EmptyReturnStack();
+                    EmitReturnByLookup(stub.Op->Ordinal);
                     break;
                 case StubKind.Probe:
                     EmitLeaving(stub);
