@@ -68,7 +68,31 @@ public unsafe class FlagsLeftAlone
         ("sub, load, load", a => { a.sub(r8d, 4); a.mov(r10, __[rsi + 8]); a.mov(r11, __[rsi]); }),
         ("cmp, push", a => { a.cmp(r8d, 4); a.push(r8); }),
         ("xor, store", a => { a.xor(r8b, 4); a.mov(__[rsi + 16], r8); }),
+        ("cmp, set m, cmp", a => { a.cmp(r8d, 4); a.setne(__byte_ptr[rsi + 16]); a.cmp(r8d, 1); a.mov(__[rsi + 24], r8); }),
+        ("sub, cmov m, load, adc m", a => { a.sub(r8d, 4); a.cmovl(r10, __[rsi + 8]); a.mov(r11, __[rsi]); a.adc(__dword_ptr[rsi + 16], 3); }),
+        ("cmp, jump, load, sbb", a => { Label over = a.CreateLabel(); a.cmp(r8, rcx); a.jb(over); a.mov(r10, __[rsi + 8]); a.sbb(r10, r11); a.Label(ref over); a.nop(); }),
+        ("test, jump, store, jump, xor", a =>
+        {
+            Label over = a.CreateLabel();
+            a.test(cl, 1);
+            a.je(over);
+            a.mov(__[rsi + 16], r8);
+            a.jo(over);
+            a.xor(r8, r10);
+            a.Label(ref over);
+            a.mov(__[rsi + 24], r8);
+        }),
         ("or m, load", a => { a.or(r8, __[rsi]); a.mov(r10, __[rsi + 8]); }),
+    ];
+
+    /// <summary>Behind it: one flag is read, and all are overwritten.</summary>
+    private static readonly (string Name, Action<Assembler> Write)[] Readers =
+    [
+        ("seto, cmp", a => { a.seto(r10b); a.cmp(r8, r8); }),
+        ("sets, cmp", a => { a.sets(r10b); a.cmp(r8, r8); }),
+        ("setz, cmp", a => { a.setz(r10b); a.cmp(r8, r8); }),
+        ("setp, cmp", a => { a.setp(r10b); a.cmp(r8, r8); }),
+        ("setc, cmp", a => { a.setc(r10b); a.cmp(r8, r8); }),
     ];
 
     public static TheoryData<string> Names() => [.. Instructions.Select(i => i.Name)];
@@ -81,7 +105,7 @@ public unsafe class FlagsLeftAlone
         using var tested = new BareCpu(64, BareCpu.Engines["BinaryTranslation"]);
         foreach ((string before, Action<Assembler> writeBefore) in Neighbours)
         {
-            foreach ((string after, Action<Assembler> writeAfter) in Neighbours)
+            foreach ((string after, Action<Assembler> writeAfter) in Neighbours.Concat(Readers))
             {
                 byte[] code = BareCpu.Assemble(64, a =>
                 {

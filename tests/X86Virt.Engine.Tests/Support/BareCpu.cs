@@ -97,9 +97,25 @@ internal sealed unsafe class BareCpu : IDisposable
     public void Run(byte[] code, long instructions)
     {
         Memory.Write(CodeAddress, code);
+        EndBlocksBehind(code);
         State->Rip = CodeAddress;
         Cpu.SetDeadline(State->Retired + instructions);
         _engine.Run();
+    }
+
+    /// <summary>
+    /// Has a breakpoint end blocks behind the code: one that went on into what is there would not fit before the deadline, and be left to the
+    /// interpreter by every engine.
+    /// </summary>
+    private void EndBlocksBehind(byte[] code)
+    {
+        ulong end = CodeAddress + (ulong)code.Length;
+        if (Cpu.Breakpoints.Addresses.FirstOrDefault() == end)
+            return;
+        foreach (ulong address in Cpu.Breakpoints.Addresses.ToArray())
+            Cpu.Breakpoints.Remove(address);
+        Cpu.Breakpoints.Add(end);
+        _engine.ForgetCode();
     }
 
     /// <summary>Goes on from where the processor is.</summary>

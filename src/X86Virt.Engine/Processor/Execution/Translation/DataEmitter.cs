@@ -143,6 +143,8 @@ internal sealed unsafe partial class Translator
         Instruction renamed = instruction;
         renamed.Code = CodeForms.General(instruction.Code);
         renamed.HasLockPrefix = false;
+        // Where it means nothing to the guest's processor it may mean something to the host's.
+        renamed.HasRepPrefix = renamed.HasRepnePrefix = false;
         if (byCl)
             GetGuest(1, HostAssembler.Rcx);
         int used = (memory ? 1 << address : 0) | (index >= 0 ? 1 << index : 0) | (byCl ? 1 << HostAssembler.Rcx : 0);

@@ -27,9 +27,14 @@ internal static class FlagLiveness
     public static RflagsBits Modified(in Instruction instruction)
         => (instruction.Mnemonic is Mnemonic.Rcl or Mnemonic.Rcr ? instruction.RflagsModified | RflagsBits.OF : instruction.RflagsModified) & Status;
 
-    /// <summary>Flags that the instruction overwrites whatever its operands are.</summary>
-    public static RflagsBits Killed(in Instruction instruction)
-        => IsShiftByCl(instruction) ? RflagsBits.None : instruction.RflagsModified & Status;
+    /// <summary>Flags that the instruction overwrites whatever its operands are; some that are undefined Zen leaves alone.</summary>
+    public static RflagsBits Killed(in Instruction instruction) => instruction.Mnemonic switch
+    {
+        Mnemonic.Mul or Mnemonic.Imul => RflagsBits.CF | RflagsBits.OF,
+        Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc => RflagsBits.CF,
+        Mnemonic.Lzcnt or Mnemonic.Tzcnt => Status & ~RflagsBits.OF,
+        _ => IsShiftByCl(instruction) ? RflagsBits.None : instruction.RflagsModified & Status,
+    };
 
     /// <summary>A count of 0 leaves flags alone.</summary>
     public static bool IsShiftByCl(in Instruction instruction)

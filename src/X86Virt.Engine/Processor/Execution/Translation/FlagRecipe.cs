@@ -21,7 +21,8 @@ internal static unsafe class FlagRecipe
         for (int i = producer + 1; i < instructions.Length; i++)
         {
             ref readonly Instruction instruction = ref instructions[i];
-            // What reads them must find them in the host still: before the first access.
+            // What reads them must find them in the host still: before the first access, its own included.
+            clobbered |= kinds[i] == TranslationKind.Memory || DataUnitsOf.Find(instruction) != DataUnits.None;
             if (clobbered && (instruction.RflagsRead & FlagLiveness.Status) != 0)
                 return -1;
             if (kinds[i] == TranslationKind.Branch && instruction.IsJccShortOrNear && i + 1 < instructions.Length)
@@ -29,7 +30,6 @@ internal static unsafe class FlagRecipe
             if (kinds[i] is not (TranslationKind.Register or TranslationKind.Memory))
                 return -1;
             wanted |= kinds[i] == TranslationKind.Memory;
-            clobbered |= kinds[i] == TranslationKind.Memory || DataUnitsOf.Find(instruction) != DataUnits.None;
             if (FlagLiveness.Modified(instruction) != RflagsBits.None)
                 return wanted && FlagLiveness.Killed(instruction) == FlagLiveness.Status ? i : -1;
             if (WritesOperandOf(made, instruction, factory))

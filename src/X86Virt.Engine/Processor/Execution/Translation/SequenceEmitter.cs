@@ -136,6 +136,8 @@ internal sealed unsafe partial class Translator
         int size = OperandShape.Size(instruction, 0);
         Instruction renamed = instruction;
         PlaceOperand(ref renamed, instruction, i, write: false);
+        if ((_needed[i + 1] & ~FlagLiveness.Killed(instruction)) != RflagsBits.None)
+            LoadFlags();
         GetGuest(0, HostAssembler.Rax);
         if (!_a.TryEncode(renamed))
             return false;
