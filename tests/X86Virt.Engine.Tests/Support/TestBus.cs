@@ -6,7 +6,9 @@ namespace X86Virt.Engine.Tests;
 internal sealed class TestBus : IProcessorBus
 {
     public bool Shutdown { get; set; }
-    public bool InterruptPending => false;
+
+    /// <summary>An interrupt controller has an interrupt of vector 20h, once.</summary>
+    public bool InterruptPending { get; set; }
     public ulong TaskPriority { get; set; }
     public ulong TimeStamp { get; set; }
 
@@ -37,7 +39,11 @@ internal sealed class TestBus : IProcessorBus
             PortAccesses.Add($"out {size} {port:x} = {value:x}");
     }
 
-    public byte AcknowledgeInterrupt() => 0xFF;
+    public byte AcknowledgeInterrupt()
+    {
+        InterruptPending = false;
+        return 0x20;
+    }
 
     public void ProcessorShutdown() => Shutdown = true;
 
