@@ -65,6 +65,7 @@ public sealed unsafe class Cpu : IDisposable
         ulong lookupKey = s->LookupKey, lookupModes = s->LookupModes[0], moreLookupModes = s->LookupModes[1];
         Attention requests = s->Attention & (Attention.Interrupt | Attention.Stop);
         bool first = s->Owner == 0;
+        Statistics.Cpuids += s->CpuidCount;
         NativeMemory.Clear(s, CpuState.SizeInBytes);
         if (!first)
         {
@@ -122,8 +123,8 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>INVLPG.</summary>
     public void FlushTlbPage(ulong linear)
     {
-        Tlb.FlushPage(linear);
-        InvalidateLookups();
+        if (Tlb.FlushPage(linear) || CodeLookup.MayHavePage(State, linear))
+            InvalidateLookups();
     }
 
     /// <summary>Makes engines look code up anew: what a linear address leads to may have changed.</summary>

@@ -160,9 +160,31 @@ public sealed unsafe class ShadowPagingTests
     }
 
     [Fact]
+    public void ATableWhoseStoresCostMoreThanItsUsesBringInRestsForAWhile()
+    {
+        using PagedProcessor m = Machine();
+        for (int i = 0; i < 100; i++)
+        {
+            m.SetEntry(Table, Index, (0x20_0000 + ((ulong)i << 12)) | Flags | PageEntry.Accessed);
+            m.Cpu.FlushTlbPage(Linear);
+            Assert.Equal(0x20_0000 + ((ulong)i << 12), m.Access(Linear, PagePermissions.Read).Address);
+        }
+        Assert.Equal(1, m.Counts.TablesRested);
+        Assert.Equal(PageTracking.None, m.Memory.Tracking((int)(Table >> 12)));
+        Assert.InRange(m.Counts.TraceWrites, 20, 60);
+        for (int i = 0; i < 1000; i++)
+        {
+            m.Cpu.FlushTlbPage(Linear);
+            m.Access(Linear, PagePermissions.Read);
+        }
+        Assert.Equal(PageTracking.Trace, m.Memory.Tracking((int)(Table >> 12)));
+    }
+
+    [Fact]
     public void TablesInUseKeepTheirTraceHoweverOftenTheyAreWritten()
     {
         using PagedProcessor m = Machine();
+        m.Cpu.Shadow!.ChurnLimit = int.MaxValue;
         for (int i = 0; i < 100; i++)
         {
             m.SetEntry(Table, Index, (0x20_0000 + ((ulong)i << 12)) | Flags | PageEntry.Accessed);

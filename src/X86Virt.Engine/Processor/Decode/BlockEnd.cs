@@ -17,14 +17,13 @@ internal static class BlockEnd
             case Mnemonic.INVALID:
             case Mnemonic.In or Mnemonic.Out or Mnemonic.Insb or Mnemonic.Insw or Mnemonic.Insd:
             case Mnemonic.Outsb or Mnemonic.Outsw or Mnemonic.Outsd:
-            case Mnemonic.Sti or Mnemonic.Popf or Mnemonic.Popfd or Mnemonic.Popfq:
             case Mnemonic.Clac or Mnemonic.Stac or Mnemonic.Hlt or Mnemonic.Clts or Mnemonic.Lmsw:
             case Mnemonic.Lgdt or Mnemonic.Lidt or Mnemonic.Lldt or Mnemonic.Ltr:
             case Mnemonic.Lds or Mnemonic.Les or Mnemonic.Lfs or Mnemonic.Lgs or Mnemonic.Lss:
             case Mnemonic.Rdmsr or Mnemonic.Wrmsr or Mnemonic.Rdtsc or Mnemonic.Rdtscp or Mnemonic.Rdpmc:
             case Mnemonic.Invlpg or Mnemonic.Invpcid or Mnemonic.Invlpga or Mnemonic.Wbinvd or Mnemonic.Invd:
             case Mnemonic.Swapgs or Mnemonic.Wrfsbase or Mnemonic.Wrgsbase or Mnemonic.Xsetbv:
-            case Mnemonic.Monitor or Mnemonic.Mwait or Mnemonic.Cpuid or Mnemonic.Stgi or Mnemonic.Clgi:
+            case Mnemonic.Monitor or Mnemonic.Mwait or Mnemonic.Stgi or Mnemonic.Clgi:
                 return true;
             case Mnemonic.Mov:
                 Register register = instruction.Op0Register;

@@ -14,6 +14,9 @@ internal static unsafe class CodeLookup
     /// <summary>The least shift that leaves the bits of the address that the place in the table does not tell.</summary>
     public const int TagShift = 12;
 
+    /// <summary>Bits of the filter that tells which pages have entries.</summary>
+    public const int PageBits = 1024;
+
     private const int Modes = 128;
     private const int TableSize = 3 * Entries * sizeof(ulong);
     public const int SizeInBytes = Modes * TableSize;
@@ -45,15 +48,24 @@ internal static unsafe class CodeLookup
     {
         int index = Index(linear);
         byte* state = (byte*)s;
+        MarkPage(s, linear);
+        if (block->SecondPage >= 0)
+            MarkPage(s, linear + 0x1000);
         s->LookupModes[(int)(s->Mode & CodeMode.Mask) >> 6] |= 1UL << (int)s->Mode;
         ((ulong*)(state + TagsOffset(s->Mode)))[index] = (linear >> TagShift) ^ s->LookupKey;
         ((byte**)(state + HostsOffset(s->Mode)))[index] = host;
         ((Block**)(state + BlocksOffset(s->Mode)))[index] = block;
     }
 
+    private static void MarkPage(CpuState* s, ulong linear) => s->LookupPages[(linear >> 18) & (PageBits / 64 - 1)] |= 1UL << (int)(linear >> 12);
+
+    /// <summary>Whether there may be entries for code in the page of a linear address.</summary>
+    public static bool MayHavePage(CpuState* s, ulong linear) => (s->LookupPages[(linear >> 18) & (PageBits / 64 - 1)] >> (int)(linear >> 12) & 1) != 0;
+
     /// <summary>Drops all entries.</summary>
     public static void Invalidate(CpuState* s)
     {
+        new Span<ulong>(s->LookupPages, PageBits / 64).Clear();
         s->LookupKey += ModeChange.LookupGeneration;
         if (s->LookupKey >= ModeChange.LookupGeneration)
             return;

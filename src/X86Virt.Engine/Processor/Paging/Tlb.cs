@@ -180,13 +180,13 @@ public sealed unsafe class Tlb : IDisposable
             ClearFast(_filled[i]);
     }
 
-    /// <summary>INVLPG: drops the page of <paramref name="linear"/> in every mode, global or not, and all of it if it is large.</summary>
-    public void FlushPage(ulong linear)
+    /// <summary>INVLPG: drops the page of <paramref name="linear"/> in every mode, global or not; true if all of a large page was dropped.</summary>
+    public bool FlushPage(ulong linear)
     {
         if (linear >= _largeFirst && linear <= _largeLast && IsLarge(linear))
         {
             FlushLarge(linear);
-            return;
+            return true;
         }
         ulong page = linear & ~0xFFFUL;
         for (int mode = 0; mode < Modes; mode++)
@@ -195,6 +195,7 @@ public sealed unsafe class Tlb : IDisposable
             if (_translations[slot].LinearPage == page)
                 Clear(slot);
         }
+        return false;
     }
 
     // Whether the page is large is not known once its piece was evicted; then it must be taken for large.

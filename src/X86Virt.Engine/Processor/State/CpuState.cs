@@ -36,6 +36,14 @@ public unsafe struct CpuState
     internal const int LiveUnitsOffset = 0x2D0;
     internal const int ReturnStackBaseOffset = 0x2D8;
     internal const int ReturnStackLimitOffset = 0x2E0;
+    internal const int DeadlineOffset = 0xB0;
+    internal const int ShadowOffset = 0xF3;
+    internal const int BoundaryRetiredOffset = 0x800;
+    internal const int InterruptDeferredOffset = 0x80C;
+    internal const int CpuidKnownOffset = 0x7C8;
+    internal const int CpuidKeyOffset = 0x7D0;
+    internal const int CpuidCountOffset = 0x7D8;
+    internal const int CpuidValuesOffset = 0x7E0;
 
     /// <summary>Offset from the state of the TLBs of all access modes, which share its allocation.</summary>
     internal const int TlbOffset = SizeInBytes;
@@ -88,7 +96,7 @@ public unsafe struct CpuState
     [FieldOffset(BudgetOffset)] public long Budget;
 
     /// <summary>The value of the retired-instruction counter at which the run loop wants control back.</summary>
-    [FieldOffset(0xB0)] public long Deadline;
+    [FieldOffset(DeadlineOffset)] public long Deadline;
 
     /// <summary>Why the dispatch loop must look up before the next block; 0 almost always.</summary>
     [FieldOffset(AttentionOffset)] public Attention Attention;
@@ -105,7 +113,7 @@ public unsafe struct CpuState
     [FieldOffset(0xF2)] public bool Halted;
 
     /// <summary>What STI, MOV SS or POP SS hold off at the instruction boundary <see cref="BoundaryRetired"/>.</summary>
-    [FieldOffset(0xF3)] public InterruptShadow Shadow;
+    [FieldOffset(ShadowOffset)] public InterruptShadow Shadow;
 
     /// <summary>NMIs are blocked until the next IRET.</summary>
     [FieldOffset(0xF4)] public bool NmiBlocked;
@@ -144,6 +152,9 @@ public unsafe struct CpuState
     /// <summary>The host's stack while translated code runs and no call is on it, and how low calls may bring it.</summary>
     [FieldOffset(ReturnStackBaseOffset)] internal ulong ReturnStackBase;
     [FieldOffset(ReturnStackLimitOffset)] internal ulong ReturnStackLimit;
+
+    /// <summary>Which pages may have entries in <see cref="CodeLookup"/>.</summary>
+    [FieldOffset(0xB00)] internal fixed ulong LookupPages[CodeLookup.PageBits / 64];
 
     /// <summary>A bit for each mode that has had entries in <see cref="CodeLookup"/>.</summary>
     [FieldOffset(0x2E8)] internal fixed ulong LookupModes[2];
@@ -209,14 +220,22 @@ public unsafe struct CpuState
     /// <summary>Scratch: what stubs load into the host's MXCSR.</summary>
     [FieldOffset(HostMxcsrOffset)] public uint HostMxcsr;
 
+    /// <summary>Whether the fields behind are what CPUID gave last, and would give again: EAX and ECX (above) before, EAX to EDX after.</summary>
+    [FieldOffset(CpuidKnownOffset)] internal bool CpuidKnown;
+    [FieldOffset(CpuidKeyOffset)] internal ulong CpuidKey;
+
+    /// <summary>How often translated code executed CPUID by that.</summary>
+    [FieldOffset(CpuidCountOffset)] internal long CpuidCount;
+    [FieldOffset(CpuidValuesOffset)] internal fixed uint CpuidValues[4];
+
     /// <summary>Retired-instruction count of the one boundary at which <see cref="Shadow"/> and RFLAGS.RF hold (<see cref="InstructionBoundary"/>).</summary>
-    [FieldOffset(0x800)] public long BoundaryRetired;
+    [FieldOffset(BoundaryRetiredOffset)] public long BoundaryRetired;
 
     /// <summary>DR6 bits of a debug trap to be taken before the next instruction.</summary>
     [FieldOffset(0x808)] public uint PendingDebug;
 
     /// <summary>An interrupt may be waiting that IF or NMI blocking held off when it was last looked at.</summary>
-    [FieldOffset(0x80C)] public bool InterruptDeferred;
+    [FieldOffset(InterruptDeferredOffset)] public bool InterruptDeferred;
 
     /// <summary>After a triple fault, until RESET.</summary>
     [FieldOffset(0x80D)] public bool ShutDown;

@@ -74,6 +74,7 @@ internal static unsafe class ControlRegisterWrite
         if ((changed & (Cr4.Pae | Cr4.Pge | Cr4.Pse | Cr4.Smep)) != 0 && UsesDirectoryPointers(s, s->Cr0, value) && !DirectoryPointers.Load(cpu, s->Cr3))
             return Refuse(s, op);
         s->Cr4 = value;
+        s->CpuidKnown = false;
         if ((changed & (Cr4.Pse | Cr4.Pae | Cr4.Pge | Cr4.Pcide | Cr4.Smep | Cr4.Smap | Cr4.La57)) != 0)
             cpu.FlushTlb(keepGlobal: false);
         ModeChange.Update(cpu);

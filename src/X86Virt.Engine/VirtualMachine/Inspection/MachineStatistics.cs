@@ -102,7 +102,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
         Add(ExitKind.ControlRegisterRead, c.ControlRegisterReads);
         Add(ExitKind.ControlRegisterWrite, c.ControlRegisterWrites);
         Add(ExitKind.DebugRegister, c.DebugRegisterAccesses);
-        Add(ExitKind.Cpuid, c.Cpuids);
+        Add(ExitKind.Cpuid, c.Cpuids + cpu.State->CpuidCount);
         Add(ExitKind.TimeStamp, c.TimeStampReads);
         Add(ExitKind.PageInvalidation, c.PageInvalidations);
         Add(ExitKind.Halt, c.Halts);
@@ -129,6 +129,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
             Add(ExitKind.ShadowTable, p.TablesMade, null, "made");
             Add(ExitKind.ShadowTable, p.TablesEvicted, null, "evicted");
             Add(ExitKind.ShadowTable, p.TablesDropped, null, "dropped");
+            Add(ExitKind.ShadowTable, p.TablesRested, null, "rested");
             Add(ExitKind.AddressSpaceSwitch, p.SpacesFound, null, "found");
             Add(ExitKind.AddressSpaceSwitch, p.SpacesNew, null, "new");
         }

@@ -265,6 +265,7 @@ internal static unsafe class XsaveFamily
             || (value & (Sse | Avx)) == Avx)
             return Fault.GeneralProtection(s, op);
         s->Xcr0 = value;
+        s->CpuidKnown = false;
         ModeChange.Update(Cpu.Of(s));
         return Control.Complete(s, op);
     }

@@ -42,8 +42,10 @@ internal static unsafe class FlagFamily
         if (!Stack.Peek<T>(s, op, 0, out ulong flags))
             return null;
         Stack.Release(s, sizeof(T));
+        AccessMode before = s->AccessMode;
         FlagsChange.Load(s, flags, FlagsChange.Writable(s, sizeof(T)));
-        return FlagsChange.Next(s, op);
+        // What is translated behind is for the access mode before.
+        return s->AccessMode == before ? FlagsChange.Next(s, op) : Control.Complete(s, op);
     }
 
     private static Op* Cli(CpuState* s, Op* op)

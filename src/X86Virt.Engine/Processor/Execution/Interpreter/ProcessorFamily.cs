@@ -39,8 +39,10 @@ internal static unsafe class ProcessorFamily
         Cpu cpu = Cpu.Of(s);
         cpu.Statistics.Cpuids++;
         (uint eax, uint ebx, uint ecx, uint edx) = CpuidLeaves.Read(cpu, (uint)s->Rax, (uint)s->Rcx);
+        (s->CpuidKey, s->CpuidKnown) = ((uint)s->Rax | s->Rcx << 32, true);
+        (s->CpuidValues[0], s->CpuidValues[1], s->CpuidValues[2], s->CpuidValues[3]) = (eax, ebx, ecx, edx);
         (s->Rax, s->Rbx, s->Rcx, s->Rdx) = (eax, ebx, ecx, edx);
-        return Control.Complete(s, op);
+        return op + 1;
     }
 
     private static void SetPair(CpuState* s, ulong value)

@@ -35,11 +35,15 @@ internal static unsafe class SystemCallFamily
 
     private static void LoadFlat(CpuState* s, ushort code, ushort stack, SegmentAttributes codeAttributes, int cpl)
     {
+        bool stays64 = codeAttributes == LongCode && s->Code64;
         var dpl = (SegmentAttributes)(cpl << 5);
         *CpuState.Seg(s, Segment.Cs) = new SegmentRegister { Selector = code, Limit = uint.MaxValue, Attributes = codeAttributes | dpl };
         *CpuState.Seg(s, Segment.Ss) = new SegmentRegister { Selector = stack, Limit = uint.MaxValue, Attributes = FlatData | dpl };
         s->Cpl = (byte)cpl;
-        ModeChange.Update(Cpu.Of(s));
+        if (stays64)
+            ModeChange.UpdateAccessMode(Cpu.Of(s));
+        else
+            ModeChange.Update(Cpu.Of(s));
     }
 
     private static Op* SystemCall(CpuState* s, Op* op)

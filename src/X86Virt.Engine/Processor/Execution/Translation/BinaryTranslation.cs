@@ -57,6 +57,7 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
         CpuState* s = Cpu.State;
         // Whoever looked into the machine meanwhile may have changed exception masks, on which it depends whether code may run on the host's units.
         ModeChange.UpdateUnits(s);
+        s->CpuidKnown = false;
         uint link = 0;
         long evictions = 0;
         while (true)

@@ -269,6 +269,19 @@ internal sealed unsafe class HostAssembler
         Byte(mask);
     }
 
+    /// <summary>TEST r32, imm32.</summary>
+    public void TestImmediate(int register, int mask)
+    {
+        Op(0xF7, 4, 0, register);
+        Int32(mask);
+    }
+
+    public void StoreByteImmediate(int @base, int displacement, int value)
+    {
+        OpMemory(0xC6, 4, 0, @base, displacement);
+        Byte(value);
+    }
+
     /// <summary>TEST byte [base + disp], imm8.</summary>
     public void TestByte(int @base, int displacement, int mask)
     {

@@ -43,4 +43,96 @@ internal sealed unsafe partial class Translator
         _a.AluImmediateMemory(HostAlu.And, 4, HostAssembler.Rbx, CpuState.SystemFlagsOffset, ~(int)Flags.If);
         return true;
     }
+
+    /// <summary>
+    /// STI at CPL 0 while no interrupt waits: IF, and the shadow on the instruction behind, unless STI stands in one itself.
+    /// </summary>
+    private bool EmitSetInterruptFlag(int i)
+    {
+        if (_user)
+            return false;
+        ClobberFlags(_needed[i]);
+        _a.TestByte(HostAssembler.Rbx, CpuState.CplOffset, 3);
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+        _a.Load(4, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.SystemFlagsOffset);
+        _a.TestImmediate(HostAssembler.Rdx, (int)Flags.If);
+        byte* isSet = _a.JumpIf(HostCondition.NotEqual);
+        _a.TestByte(HostAssembler.Rbx, CpuState.InterruptDeferredOffset, 1);
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+        _a.Load(8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.DeadlineOffset);
+        _a.AluLoad(HostAlu.Sub, 8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.BudgetOffset);
+        // The retired-instruction count in front of STI; it is the boundary of a shadow only then.
+        int ahead = _block->Count - i - 1;
+        _a.AluImmediate(HostAlu.Sub, 8, HostAssembler.Rax, ahead + 1);
+        _a.AluLoad(HostAlu.Cmp, 8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.BoundaryRetiredOffset);
+        AddSlow(_a.JumpIf(HostCondition.Equal), i);
+        _a.AluImmediate(HostAlu.Add, 8, HostAssembler.Rax, 1);
+        _a.Store(8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.BoundaryRetiredOffset);
+        _a.StoreByteImmediate(HostAssembler.Rbx, CpuState.ShadowOffset, (int)InterruptShadow.Sti);
+        _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rdx, ~(int)Flags.Rf);
+        _a.AluImmediate(HostAlu.Or, 4, HostAssembler.Rdx, (int)Flags.If);
+        _a.Store(4, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.SystemFlagsOffset);
+        _a.Link(isSet);
+        return true;
+    }
+
+    /// <summary>POPF at CPL 0 that changes no system flags but DF and IF, and IF only while no interrupt waits.</summary>
+    private bool EmitPopFlags(int i)
+    {
+        const int Plain = (int)(Flags.If | Flags.Df), Others = (int)(Flags.Tf | Flags.IoplMask | Flags.Nt | Flags.Ac | Flags.Id);
+        if (_user)
+            return false;
+        ClobberFlags(_needed[i]);
+        _a.TestByte(HostAssembler.Rbx, CpuState.CplOffset, 3);
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+        EmitLoadFromStack(i);
+        _a.Load(4, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.SystemFlagsOffset);
+        _a.Move(4, HostAssembler.Rcx, HostAssembler.Rax);
+        _a.Alu(HostAlu.Xor, 4, HostAssembler.Rcx, HostAssembler.Rdx);
+        _a.TestImmediate(HostAssembler.Rcx, Others);
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+        _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rcx, Plain);
+        _a.Alu(HostAlu.Xor, 4, HostAssembler.Rdx, HostAssembler.Rcx);
+        _a.TestImmediate(HostAssembler.Rcx, (int)Flags.If);
+        byte* same = _a.JumpIf(HostCondition.Equal);
+        _a.TestByte(HostAssembler.Rbx, CpuState.InterruptDeferredOffset, 1);
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+        _a.Link(same);
+        _a.Store(4, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.SystemFlagsOffset);
+        // SF, ZF, AF, PF and CF above, OF below.
+        _a.Move(4, HostAssembler.Rcx, HostAssembler.Rax);
+        _a.ShiftLeft(4, HostAssembler.Rcx, 8);
+        _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rcx, 0xD500);
+        _a.ShiftRight(4, HostAssembler.Rax, 11);
+        _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rax, 1);
+        _a.Alu(HostAlu.Or, 4, HostAssembler.Rax, HostAssembler.Rcx);
+        _a.Store(2, HostAssembler.Rax, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
+        MoveStackPointer(StackWidth);
+        _flagsInHost = false;
+        _flagsInState = true;
+        return true;
+    }
+
+    /// <summary>CPUID of what it was asked last.</summary>
+    private bool EmitCpuid(int i)
+    {
+        ClobberFlags(_needed[i]);
+        GetGuest(0, HostAssembler.Rax);
+        GetGuest(1, HostAssembler.Rcx);
+        _a.Move(4, HostAssembler.Rax, HostAssembler.Rax);
+        _a.ShiftLeft(8, HostAssembler.Rcx, 32);
+        _a.Alu(HostAlu.Or, 8, HostAssembler.Rax, HostAssembler.Rcx);
+        _a.AluLoad(HostAlu.Cmp, 8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.CpuidKeyOffset);
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+        _a.TestByte(HostAssembler.Rbx, CpuState.CpuidKnownOffset, 1);
+        AddSlow(_a.JumpIf(HostCondition.Equal), i);
+        _a.AluImmediateMemory(HostAlu.Add, 8, HostAssembler.Rbx, CpuState.CpuidCountOffset, 1);
+        ReadOnlySpan<int> results = [0, 3, 1, 2];
+        for (int k = 0; k < results.Length; k++)
+        {
+            _a.Load(4, HostAssembler.Rax, HostAssembler.Rbx, CpuState.CpuidValuesOffset + k * sizeof(uint));
+            SetGuest(results[k], 8, HostAssembler.Rax);
+        }
+        return true;
+    }
 }

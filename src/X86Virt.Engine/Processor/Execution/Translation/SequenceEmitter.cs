@@ -18,7 +18,10 @@ internal sealed unsafe partial class Translator
             Mnemonic.Cmpxchg => EmitCompareExchange(instruction, i),
             Mnemonic.Mov => EmitReadSelector(instruction),
             Mnemonic.Pushfq or Mnemonic.Pushfd => EmitPushFlags(i),
+            Mnemonic.Popfq or Mnemonic.Popfd => EmitPopFlags(i),
             Mnemonic.Cli => EmitClearInterruptFlag(i),
+            Mnemonic.Sti => EmitSetInterruptFlag(i),
+            Mnemonic.Cpuid => EmitCpuid(i),
             _ => false,
         };
         if (done)

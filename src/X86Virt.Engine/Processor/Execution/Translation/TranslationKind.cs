@@ -77,9 +77,9 @@ internal static unsafe class TranslationKinds
                 return TranslationKind.Register;
             case Mnemonic.Mul or Mnemonic.Imul or Mnemonic.Div or Mnemonic.Idiv or Mnemonic.Cmpxchg:
                 return highByte ? TranslationKind.Callout : TranslationKind.InTc;
-            case Mnemonic.Cli:
+            case Mnemonic.Cli or Mnemonic.Sti or Mnemonic.Cpuid:
                 return TranslationKind.InTc;
-            case Mnemonic.Pushfq or Mnemonic.Pushfd when StackIsWide(mode):
+            case Mnemonic.Pushfq or Mnemonic.Pushfd or Mnemonic.Popfq or Mnemonic.Popfd when StackIsWide(mode):
                 return TranslationKind.InTc;
             case Mnemonic.Push or Mnemonic.Pop or Mnemonic.Leave when StackIsWide(mode):
                 return PushPop(instruction);

@@ -20,8 +20,11 @@ public struct PagingCounts
     /// <summary>Shadow tables given up for others when there were as many as there may be.</summary>
     public long TablesEvicted;
 
-    /// <summary>Shadow tables given up because the guest wrote to its table again and again and never used it in between.</summary>
+    /// <summary>Shadow tables given up because the guest wrote to its table again and again and used it little or not at all in between.</summary>
     public long TablesDropped;
+
+    /// <summary>Those of them that were given up for a while because stores to the guest table cost more than its uses brought in.</summary>
+    public long TablesRested;
 
     /// <summary>Changes to an address space whose shadow was still there.</summary>
     public long SpacesFound;

@@ -20,6 +20,11 @@ public sealed unsafe class ShadowPaging : IDisposable
 
     // So many stores without a use in between, and a page is not taken for a page table any more.
     private const int WriteLimit = 8;
+
+    // A store to a traced table costs as much as so many refills from its shadow save.
+    private const int StoreCost = 4;
+    private const int UsualChurnLimit = 128;
+    private const ushort RestingWalks = 512;
     private const ulong ModeBits = Cr4.Pae | Cr4.Pse | Cr4.La57 | Cr4.Smep;
     private const ulong EferBits = Efer.Nxe | Efer.Lma;
     private const int RightsCombinations = (int)PageRights.All + 1;
@@ -67,6 +72,12 @@ public sealed unsafe class ShadowPaging : IDisposable
         _memory.TraceWrite += OnTraceWrite;
         _memory.MapChanged += _tables.Clear;
     }
+
+    /// <summary>
+    /// How much more stores to a table of the lowest level may cost than its uses bring in, before it is left without a shadow for
+    /// <see cref="RestingWalks"/> walks.
+    /// </summary>
+    internal int ChurnLimit { get; set; } = UsualChurnLimit;
 
     /// <summary>The most shadow tables there may be.</summary>
     public int Capacity => _tables.Capacity;
@@ -129,6 +140,8 @@ public sealed unsafe class ShadowPaging : IDisposable
             ulong slot = _tables.Slots(table)[f->Index(linear)];
             if ((slot & ShadowSlot.Page) != 0)
             {
+                if (t->Churn > 0)
+                    t->Churn--;
                 physical = (slot & ShadowSlot.FrameMask) | (linear & ((1UL << f->Shift) - 1));
                 permissions = (PagePermissions)_permissions.Values[(int)mode * RightsCombinations + (int)(slot & ShadowSlot.RightsMask)];
                 if ((slot & ShadowSlot.Dirty) != 0)
@@ -276,6 +289,8 @@ public sealed unsafe class ShadowPaging : IDisposable
     {
         if (!Locate(address, out int page))
             return ShadowTables.None;
+        if (level == 1 && _tables.Rests(page))
+            return ShadowTables.None;
         int table = _tables.Find(page, level, _format, rights);
         return table != ShadowTables.None ? table
             : _tables.Make(page, level, _format, rights, _cpu.PageTables[_format].Level(level)->IndexMask + 1);
@@ -325,7 +340,7 @@ public sealed unsafe class ShadowPaging : IDisposable
         {
             ShadowTable* t = _tables[table];
             next = t->Next;
-            if (!_walking && ++t->Writes > WriteLimit)
+            if (!_walking && (++t->Writes > WriteLimit || IsChurned(t)))
             {
                 _tables.Release(table);
                 _cpu.Statistics.Paging.TablesDropped++;
@@ -335,6 +350,16 @@ public sealed unsafe class ShadowPaging : IDisposable
             for (int index = offset / size; index <= (offset + length - 1) / size; index++)
                 Update(table, index);
         }
+    }
+
+    /// <summary>Counts a store; true if the table is better left without a shadow for a while.</summary>
+    private bool IsChurned(ShadowTable* t)
+    {
+        if (t->Level > 1 || (t->Churn += StoreCost) <= ChurnLimit)
+            return false;
+        _tables.Rest(t->Page, RestingWalks);
+        _cpu.Statistics.Paging.TablesRested++;
+        return true;
     }
 
     public void Dispose()

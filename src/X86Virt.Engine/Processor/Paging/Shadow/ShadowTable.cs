@@ -6,7 +6,7 @@ namespace X86Virt.Engine.Processor;
 /// Shadow of one guest page table in one role: level, format, and the rights that the tables above it leave. A guest table that is
 /// reached in several roles has as many shadows; address spaces that share it in one role share its shadow.
 /// </summary>
-[StructLayout(LayoutKind.Sequential, Size = 24)]
+[StructLayout(LayoutKind.Sequential, Size = 32)]
 internal struct ShadowTable
 {
     /// <summary>Page of the guest table, by its index in host memory; of a free one undefined.</summary>
@@ -20,6 +20,9 @@ internal struct ShadowTable
 
     /// <summary>Stores to the guest table since it was last used to translate.</summary>
     public int Writes;
+
+    /// <summary>What stores to the guest table cost beyond what its uses brought in; of the lowest level only.</summary>
+    public int Churn;
 
     public byte Level;
 

@@ -21,6 +21,9 @@ internal sealed unsafe class ShadowTables : IDisposable
 
     // For each page of host memory its first table's number + 1, so that fresh memory says there is none.
     private readonly int* _first;
+
+    // For each page of host memory, how many more walks it is left without a shadow.
+    private readonly ushort* _resting;
     private int _free = None;
     private int _made;
     private int _hand;
@@ -34,6 +37,7 @@ internal sealed unsafe class ShadowTables : IDisposable
         _tables = (ShadowTable*)HostMemory.Allocate((ulong)capacity * (ulong)sizeof(ShadowTable));
         _slots = (ulong*)HostMemory.Allocate((ulong)capacity * SlotsPerTable * sizeof(ulong));
         _first = (int*)HostMemory.Allocate((ulong)_memory.PageCount * sizeof(int));
+        _resting = (ushort*)HostMemory.Allocate((ulong)_memory.PageCount * sizeof(ushort));
     }
 
     public int Capacity { get; }
@@ -143,6 +147,18 @@ internal sealed unsafe class ShadowTables : IDisposable
         Count--;
     }
 
+    /// <summary>Has a page left without a shadow for so many walks.</summary>
+    public void Rest(int page, ushort walks) => _resting[page] = walks;
+
+    /// <summary>Whether a page is left without a shadow; counts the walk that asks.</summary>
+    public bool Rests(int page)
+    {
+        if (_resting[page] == 0)
+            return false;
+        _resting[page]--;
+        return true;
+    }
+
     /// <summary>Gives all of them up.</summary>
     public void Clear()
     {
@@ -162,5 +178,6 @@ internal sealed unsafe class ShadowTables : IDisposable
         HostMemory.Free((byte*)_tables, (ulong)Capacity * (ulong)sizeof(ShadowTable));
         HostMemory.Free((byte*)_slots, (ulong)Capacity * SlotsPerTable * sizeof(ulong));
         HostMemory.Free((byte*)_first, (ulong)_memory.PageCount * sizeof(int));
+        HostMemory.Free((byte*)_resting, (ulong)_memory.PageCount * sizeof(ushort));
     }
 }
