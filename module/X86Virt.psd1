@@ -14,8 +14,12 @@
     VariablesToExport    = @()
     AliasesToExport      = @()
     CmdletsToExport      = @(
+        'Clear-TranslationCache'
         'Compare-VMEngine'
         'Enter-VMConsole'
+        'Export-TranslationGraph'
+        'Get-TranslationCache'
+        'Get-TranslationUnit'
         'Get-VirtualMachine'
         'Get-VMBreakpoint'
         'Get-VMConsole'

@@ -70,6 +70,8 @@ Describe 'The translator''s settings' {
         @{ TranslationFeature = 'None' }
         @{ TranslationFeature = 'Chaining' }
         @{ TranslationFeature = 'InlineLookup' }
+        @{ TranslationFeature = 'Chaining, InlineLookup, Superblocks' }
+        @{ TranslationFeature = 'Chaining, InlineLookup, ReturnStack' }
     ) {
         $reference = New-PrimeMachine test-reference 9973 @{ Engine = 'Interpreter' } | Start-VM -Wait -Timeout 60 -PassThru
         $vm = New-PrimeMachine test-settings 9973 (@{ Engine = 'BinaryTranslation' } + $_) | Start-VM -Wait -Timeout 60 -PassThru

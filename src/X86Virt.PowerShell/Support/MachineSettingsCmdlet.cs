@@ -73,6 +73,10 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     [Parameter]
     public TranslationFeatures TranslationFeature { get; set; }
 
+    /// <summary>BinaryTranslation: count how often each translation unit runs, for Get-TranslationUnit -Hot. It costs some speed, and changes nothing for the guest.</summary>
+    [Parameter]
+    public SwitchParameter ProfileTranslation { get; set; }
+
     /// <summary>What TLB misses are answered from. Walk: the guest's page tables. Shadow: shadow page tables, kept coherent by traces on the guest's. The guest cannot tell. Unless given, what suits the engine.</summary>
     [Parameter]
     public PagingKind Paging { get; set; }
@@ -140,6 +144,7 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
                 CacheSize = IsBound(nameof(TranslationCacheSize)) ? (long)Math.Min(TranslationCacheSize, long.MaxValue) : c.Translation.CacheSize,
                 UnitLimit = IsBound(nameof(TranslationUnitLimit)) ? TranslationUnitLimit : c.Translation.UnitLimit,
                 Features = IsBound(nameof(TranslationFeature)) ? TranslationFeature : c.Translation.Features,
+                Profile = IsBound(nameof(ProfileTranslation)) ? ProfileTranslation : c.Translation.Profile,
             },
             Paging = IsBound(nameof(Paging)) ? Paging : c.Paging,
             ShadowTableLimit = IsBound(nameof(ShadowTableLimit)) ? ShadowTableLimit : c.ShadowTableLimit,

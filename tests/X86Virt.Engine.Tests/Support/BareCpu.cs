@@ -37,6 +37,7 @@ internal sealed unsafe class BareCpu : IDisposable
         ["BinaryTranslation"] = cpu => new BinaryTranslation(cpu, new TranslationOptions { CacheSize = 4 << 20 }),
     };
 
+    public ExecutionEngine Engine => _engine;
     public PhysicalMemory Memory { get; }
     public Cpu Cpu { get; }
     public CpuState* State => Cpu.State;

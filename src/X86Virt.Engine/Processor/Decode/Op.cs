@@ -70,7 +70,7 @@ public enum OpFlags : byte
 }
 
 /// <summary>Header of a run of entries that are executed one after the other; the entries follow it in memory.</summary>
-[StructLayout(LayoutKind.Sequential, Size = 96)]
+[StructLayout(LayoutKind.Sequential, Size = 128)]
 public unsafe struct Block
 {
     /// <summary>Index of the page in <see cref="Memory.PhysicalMemory"/> times 4096, plus offset: the key, with <see cref="Mode"/>.</summary>
@@ -100,6 +100,13 @@ public unsafe struct Block
     public byte* HostCode;
     public int HostLength;
 
+    /// <summary>The part of its host code that seldom runs (write view).</summary>
+    public byte* HostCold;
+    public int HostColdLength;
+
+    /// <summary>Times that its host code ran; counted only where units are profiled.</summary>
+    public long Executions;
+
     /// <summary>Where its host code leaves without having run: what its head jumps to once it is dropped. That jump may be chained then.</summary>
     public byte* HostExit;
 
@@ -110,4 +117,7 @@ public unsafe struct Block
     public Block* NextInSecondPage;
 
     public static Op* Ops(Block* block) => (Op*)(block + 1);
+
+    /// <summary>What became of each instruction, behind the terminator.</summary>
+    public static TranslatedOp* Translated(Block* block) => (TranslatedOp*)(Ops(block) + block->Count + 1);
 }

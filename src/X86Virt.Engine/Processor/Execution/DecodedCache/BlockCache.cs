@@ -42,7 +42,12 @@ internal sealed unsafe class BlockCache : IDisposable
     }
 
     public long Decoded { get; private set; }
+
+    /// <summary>Blocks dropped because their code was stored into, by the guest or a device.</summary>
     public long Invalidated { get; private set; }
+
+    /// <summary>Times that all were forgotten.</summary>
+    public long Flushes { get; private set; }
 
     /// <summary>Advances whenever the room of blocks is used again: by an eviction or a flush.</summary>
     public long Evictions { get; private set; }
@@ -91,9 +96,12 @@ internal sealed unsafe class BlockCache : IDisposable
         return (Block*)(_arena + (nuint)_part * PartSize + _used);
     }
 
-    public bool HasRoom(int instructions) => _used + (nuint)(sizeof(Block) + (instructions + 1) * sizeof(Op)) <= PartSize;
+    public bool HasRoom(int instructions) => _used + SizeOf(instructions) <= PartSize;
 
-    private static nuint SizeOf(Block* block) => ((nuint)(sizeof(Block) + (block->Count + 1) * sizeof(Op)) + 63) & ~(nuint)63;
+    private static nuint SizeOf(int instructions)
+        => ((nuint)(sizeof(Block) + (instructions + 1) * sizeof(Op) + instructions * sizeof(TranslatedOp)) + 63) & ~(nuint)63;
+
+    private static nuint SizeOf(Block* block) => SizeOf(block->Count);
 
     /// <summary>Goes on to the next part, and evicts what it holds. Only between blocks.</summary>
     public void NextPart()
@@ -262,6 +270,7 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>Forgets every block. Only between blocks.</summary>
     public void Flush()
     {
+        Flushes++;
         Evictions++;
         for (int i = 0; i < Buckets; i++)
         {
@@ -279,6 +288,18 @@ internal sealed unsafe class BlockCache : IDisposable
         Dropped?.Invoke(0);
         _cpu.State->PatchedOp = null;
         _cpu.InvalidateLookups();
+    }
+
+    /// <summary>All blocks, in no order.</summary>
+    public List<nint> All()
+    {
+        var all = new List<nint>();
+        for (int i = 0; i < Buckets; i++)
+        {
+            for (Block* b = _buckets[i]; b != null; b = b->NextInBucket)
+                all.Add((nint)b);
+        }
+        return all;
     }
 
     private void Forget(int page)

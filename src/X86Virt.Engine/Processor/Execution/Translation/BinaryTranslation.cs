@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace X86Virt.Engine.Processor;
 
 /// <summary>
@@ -5,8 +7,9 @@ namespace X86Virt.Engine.Processor;
 /// interpreter's handlers, a memory access that needs more than the TLB's fast half included, is executed by the entry that was decoded
 /// along with the unit; so this engine agrees with <see cref="DecodedCache"/> to the instruction.
 /// </summary>
-public sealed unsafe class BinaryTranslation : ExecutionEngine
+public sealed unsafe partial class BinaryTranslation : ExecutionEngine
 {
+    private readonly TranslationOptions _options;
     private readonly int _unitLimit;
     private readonly Interpreter _interpreter;
     private readonly BlockCache _blocks;
@@ -14,6 +17,7 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
     private readonly TranslationCache _cache;
     private readonly Translator _translator;
     private readonly HostAssembler _assembler = new();
+    private long _translating;
     private bool _disposed;
 
     public BinaryTranslation(Cpu cpu, TranslationOptions options) : base(cpu)
@@ -25,13 +29,10 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
             PastConditionalJumps = (options.Features & TranslationFeatures.Superblocks) != 0 && options.UnitLimit > TranslationOptions.PaperUnitLimit,
         };
         _cache = new TranslationCache(options.CacheSize, BlockCache.Parts, _assembler);
-        _translator = new Translator(cpu.State, _cache, _blocks, _assembler, Supported(options.Features), HandlerTable.InvalidHandler);
+        _translator = new Translator(cpu.State, _cache, _blocks, _assembler, options, HandlerTable.InvalidHandler);
+        _options = options;
         _unitLimit = options.UnitLimit;
     }
-
-    /// <summary>Windows may have the processor check that returns match calls, which leaving in the middle of calls does not pass.</summary>
-    private static TranslationFeatures Supported(TranslationFeatures features)
-        => OperatingSystem.IsWindows() ? features & ~TranslationFeatures.ReturnStack : features;
 
     public override string Name => "BinaryTranslation";
 
@@ -166,8 +167,10 @@ public sealed unsafe class BinaryTranslation : ExecutionEngine
         Block* block = _decoder.FindOrDecode(linear, rip, mode, rip, _unitLimit, out bool isNew);
         if (block == null || !isNew)
             return block;
+        long start = Stopwatch.GetTimestamp();
         _translator.Translate(block, _decoder.Instructions.AsSpan(0, block->Count), s->AccessMode);
         _blocks.Add(block);
+        _translating += Stopwatch.GetTimestamp() - start;
         return block;
     }
 

@@ -36,4 +36,7 @@ public sealed record TranslationOptions
     public int UnitLimit { get; init; } = LargestUnitLimit;
 
     public TranslationFeatures Features { get; init; } = TranslationFeatures.All;
+
+    /// <summary>Count how often each unit runs.</summary>
+    public bool Profile { get; init; }
 }

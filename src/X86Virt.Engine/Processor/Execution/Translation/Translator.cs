@@ -21,6 +21,7 @@ internal sealed unsafe partial class Translator
     private readonly BlockCache _blocks;
     private readonly Handler _invalid;
     private readonly TranslationFeatures _features;
+    private readonly bool _profiles;
     private readonly InstructionInfoFactory _info = new();
     private readonly TranslationKind[] _kinds = new TranslationKind[BlockDecoder.MaximumLimit];
     private Instruction _made;
@@ -97,18 +98,24 @@ internal sealed unsafe partial class Translator
         ReturnMiss,
     }
 
-    public Translator(CpuState* state, TranslationCache cache, BlockCache blocks, HostAssembler assembler, TranslationFeatures features, Handler invalid)
+    public Translator(CpuState* state, TranslationCache cache, BlockCache blocks, HostAssembler assembler, TranslationOptions options, Handler invalid)
     {
         _state = state;
         _cache = cache;
         _blocks = blocks;
         _a = assembler;
         _invalid = invalid;
-        _features = features;
+        _features = Supported(options.Features);
+        _profiles = options.Profile;
     }
+
+    /// <summary>Windows may have the processor check that returns match calls, which leaving in the middle of calls does not pass.</summary>
+    private static TranslationFeatures Supported(TranslationFeatures features)
+        => OperatingSystem.IsWindows() ? features & ~TranslationFeatures.ReturnStack : features;
 
     public long Units { get; private set; }
     public long GuestInstructions { get; private set; }
+    public long HostBytes { get; private set; }
 
     public bool HasRoom => _cache.HasRoom(LargestUnit);
 
@@ -121,18 +128,23 @@ internal sealed unsafe partial class Translator
         EmitHead();
         for (int i = 0; i < instructions.Length; i++)
         {
-            Emit(instructions[i], i);
+            TranslatedOp* made = Block.Translated(block) + i;
+            *made = new TranslatedOp { HostOffset = (ushort)(_a.Cursor - block->HostCode), Kind = _kinds[i] };
+            if (!Emit(instructions[i], i))
+                made->Kind = TranslationKind.Callout;
             FindRecipe(instructions, i);
         }
         EmitEnd(instructions);
         byte* hotEnd = _a.Cursor;
         block->HostLength = (int)(hotEnd - block->HostCode);
         bool endsInJump = _goto != null && _goto + sizeof(int) == hotEnd;
-        _a.Cursor = _cache.NextCold;
+        block->HostCold = _a.Cursor = _cache.NextCold;
         EmitStubs(instructions);
+        block->HostColdLength = (int)(_a.Cursor - block->HostCold);
         _cache.Commit(hotEnd, endsInJump ? _goto : null);
         _previous = block;
         Units++;
+        HostBytes += block->HostLength + block->HostColdLength;
         GuestInstructions += instructions.Length;
     }
 
@@ -173,9 +185,14 @@ internal sealed unsafe partial class Translator
     {
         _a.AluImmediateMemory(HostAlu.Sub, 8, HostAssembler.Rbx, CpuState.BudgetOffset, _block->Count);
         AddExit(StubKind.Head, _a.JumpIf(HostCondition.Sign), _block->Rip);
+        if (!_profiles)
+            return;
+        _a.MoveImmediate(HostAssembler.Rax, (ulong)&_block->Executions);
+        _a.AluImmediateMemory(HostAlu.Add, 8, HostAssembler.Rax, 0, 1);
     }
 
-    private void Emit(in Instruction instruction, int i)
+    /// <summary>Emits an instruction as its kind says; false if that has no form for it, and it calls out.</summary>
+    private bool Emit(in Instruction instruction, int i)
     {
         byte* start = _a.Cursor;
         int stubs = _stubCount;
@@ -188,11 +205,12 @@ internal sealed unsafe partial class Translator
             _ => false,
         };
         if (done)
-            return;
+            return true;
         _a.Cursor = start;
         _stubCount = stubs;
         (_flagsInHost, _flagsInState, _flagsInRecipe, _live) = (inHost, inState, inRecipe, live);
         EmitCallout(i);
+        return false;
     }
 
     /// <summary>Behind instruction <paramref name="i"/>: whether the flags that are in the host now can be made again for as long as they matter.</summary>

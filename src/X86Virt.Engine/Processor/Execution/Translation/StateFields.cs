@@ -1,0 +1,47 @@
+namespace X86Virt.Engine.Processor;
+
+/// <summary>Names of what translated code addresses from the state's register.</summary>
+internal static class StateFields
+{
+    private static readonly Dictionary<int, string> Names = new()
+    {
+        [CpuState.RipOffset] = "rip",
+        [CpuState.StatusFlagsOffset] = "status_flags",
+        [CpuState.StatusFlagsOffset + 1] = "status_flags+1",
+        [CpuState.SystemFlagsOffset] = "system_flags",
+        [CpuState.BudgetOffset] = "budget",
+        [CpuState.DeadlineOffset] = "deadline",
+        [CpuState.CplOffset] = "cpl",
+        [CpuState.ShadowOffset] = "interrupt_shadow",
+        [CpuState.BoundaryRetiredOffset] = "boundary",
+        [CpuState.InterruptDeferredOffset] = "interrupt_deferred",
+        [CpuState.LookupKeyOffset] = "lookup_key",
+        [CpuState.JumpTargetOffset] = "jump_target",
+        [CpuState.LiveUnitsOffset] = "live_units",
+        [CpuState.ReturnStackBaseOffset] = "return_stack_base",
+        [CpuState.ReturnStackLimitOffset] = "return_stack_limit",
+        [CpuState.CpuidKeyOffset] = "cpuid_key",
+        [CpuState.CpuidKnownOffset] = "cpuid_known",
+        [CpuState.CpuidCountOffset] = "cpuid_count",
+        [CpuState.ReadableSegmentsOffset] = "readable_segments",
+        [CpuState.WritableSegmentsOffset] = "writable_segments",
+    };
+
+    private static readonly string[] TlbFields = ["read_tag", "write_tag", "fetch_tag", "addend"];
+
+    /// <summary>What is at an offset from the state; null if it has no name.</summary>
+    public static string? NameOf(int offset)
+    {
+        if (Names.TryGetValue(offset, out string? name))
+            return name;
+        if (offset is >= 0 and < 16 * 8 && offset % 8 == 0)
+            return $"guest_r{offset / 8}";
+        if (offset - CpuState.AddressBaseOffset is >= 0 and < 6 * 8)
+            return $"base_{((Segment)((offset - CpuState.AddressBaseOffset) / 8)).ToString().ToLowerInvariant()}";
+        if (offset >= CpuState.TlbOffset && offset < CpuState.LookupOffset)
+            return TlbFields[offset % 32 / 8];
+        if (offset < CpuState.LookupOffset)
+            return null;
+        return (offset - CpuState.LookupOffset) % (3 * CodeLookup.Entries * 8) < CodeLookup.Entries * 8 ? "lookup_tags" : "lookup_hosts";
+    }
+}
