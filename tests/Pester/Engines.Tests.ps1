@@ -72,6 +72,7 @@ Describe 'The translator''s settings' {
         @{ TranslationFeature = 'InlineLookup' }
         @{ TranslationFeature = 'Chaining, InlineLookup, Superblocks' }
         @{ TranslationFeature = 'Chaining, InlineLookup, ReturnStack' }
+        @{ TranslationFeature = 'Chaining, InlineLookup, Superblocks, ReturnStack' }
     ) {
         $reference = New-PrimeMachine test-reference 9973 @{ Engine = 'Interpreter' } | Start-VM -Wait -Timeout 60 -PassThru
         $vm = New-PrimeMachine test-settings 9973 (@{ Engine = 'BinaryTranslation' } + $_) | Start-VM -Wait -Timeout 60 -PassThru

@@ -28,6 +28,7 @@ internal static unsafe class SlowMemory
             return false;
         if (mode == AccessMode.UserAligned && Misaligned(s, op, linear, size))
             return false;
+        s->Trapped |= first < size || e->ReadTag != (linear & ~0xFFFUL);
         DebugRegisters.OnAccess(s, op, linear, size, write: false);
         ReadPhysical(cpu, op, physical, destination, first);
         if (first < size)
@@ -53,6 +54,7 @@ internal static unsafe class SlowMemory
             return false;
         if (mode == AccessMode.UserAligned && Misaligned(s, op, linear, size))
             return false;
+        s->Trapped |= first < size || e->WriteTag != (linear & ~0xFFFUL);
         DebugRegisters.OnAccess(s, op, linear, size, write: true);
         WritePhysical(cpu, op, physical, source, first);
         if (first < size)

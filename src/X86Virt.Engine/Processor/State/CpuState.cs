@@ -149,6 +149,9 @@ public unsafe struct CpuState
     /// <summary>Whose registers the host's own hold, not the state; None but while translated code runs.</summary>
     [FieldOffset(LiveUnitsOffset)] internal DataUnits LiveUnits;
 
+    /// <summary>An access had to go the slow way, and the next one like it would have to: a device, a tracked page, a page crossing.</summary>
+    [FieldOffset(0x2D1)] internal bool Trapped;
+
     /// <summary>The host's stack while translated code runs and no call is on it, and how low calls may bring it.</summary>
     [FieldOffset(ReturnStackBaseOffset)] internal ulong ReturnStackBase;
     [FieldOffset(ReturnStackLimitOffset)] internal ulong ReturnStackLimit;

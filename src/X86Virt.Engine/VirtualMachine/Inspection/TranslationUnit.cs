@@ -38,7 +38,9 @@ public sealed record TranslationLink(TranslationLinkKind Kind, ulong? Target)
 /// <param name="Text">The instruction.</param>
 /// <param name="Kind">How it was translated.</param>
 /// <param name="Host">Its host instructions in the body; what they do out of line is not among them.</param>
-public sealed record TranslatedInstruction(ulong Address, string Bytes, string Text, TranslationKind Kind, IReadOnlyList<string> Host);
+/// <param name="Traps">Times that it trapped since the unit was translated: its access was to a device, a tracked page or across pages.</param>
+/// <param name="Reversions">Null if it was never made SIMULATE for its traps; else how often it got its other form back.</param>
+public sealed record TranslatedInstruction(ulong Address, string Bytes, string Text, TranslationKind Kind, IReadOnlyList<string> Host, int Traps, int? Reversions);
 
 /// <summary>A translation unit (TU) and its compiled code fragment (CCF).</summary>
 public sealed record TranslationUnit
@@ -124,6 +126,12 @@ public sealed record TranslationCacheInfo
 
     /// <summary>Times that all were forgotten: breakpoints set, Clear-TranslationCache.</summary>
     public required long Clears { get; init; }
+    /// <summary>Instructions made SIMULATE because they trapped often, and those that got their other form back.</summary>
+    public required long Adapted { get; init; }
+    public required long Reverted { get; init; }
+
+    /// <summary>Blocks that were not translated because their code is stored into again and again.</summary>
+    public required long LeftDecoded { get; init; }
     public required int UnitLimit { get; init; }
     public required TranslationFeatures Features { get; init; }
 }

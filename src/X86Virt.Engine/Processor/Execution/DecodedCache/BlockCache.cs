@@ -3,6 +3,22 @@ using X86Virt.Engine.Memory;
 
 namespace X86Virt.Engine.Processor;
 
+/// <summary>Why a block is dropped.</summary>
+internal enum DropReason
+{
+    /// <summary>Its code was stored into.</summary>
+    Store,
+
+    /// <summary>Its room is needed.</summary>
+    Room,
+
+    /// <summary>It is to be made anew in another form.</summary>
+    Adaptation,
+
+    /// <summary>All are forgotten.</summary>
+    All,
+}
+
 /// <summary>
 /// Decoded blocks, found by host page, offset and mode. Knows which bytes of a page hold decoded code, so that a store next to code costs
 /// little and a store into code drops just the blocks it hits.
@@ -62,7 +78,7 @@ internal sealed unsafe class BlockCache : IDisposable
     public byte* Arena => _arena;
 
     /// <summary>Called with each block that is dropped, and with null when all are forgotten.</summary>
-    public Action<nint>? Dropped { get; set; }
+    public Action<nint, DropReason>? Dropped { get; set; }
 
     private static int Bucket(ulong start, CodeMode mode) => (int)((start ^ (start >> 17) ^ ((ulong)mode << 9)) & (Buckets - 1));
 
@@ -137,7 +153,7 @@ internal sealed unsafe class BlockCache : IDisposable
         EvictFromPage(first, block);
         if (block->SecondPage >= 0 && block->SecondPage != first)
             EvictFromPage(block->SecondPage, block);
-        Dropped?.Invoke((nint)block);
+        Dropped?.Invoke((nint)block, DropReason.Room);
     }
 
     private void EvictFromPage(int page, Block* block)
@@ -210,7 +226,8 @@ internal sealed unsafe class BlockCache : IDisposable
             if (Overlaps(block, page, offset, length))
             {
                 *link = *LinkIn(block, page);
-                Invalidate(block, page);
+                Invalidate(block, page, DropReason.Store);
+                Invalidated++;
             }
             else
             {
@@ -237,9 +254,8 @@ internal sealed unsafe class BlockCache : IDisposable
     /// Takes a block out of every list but that of <paramref name="page"/> and makes each of its entries leave: it may be the one
     /// that is being executed. Its room is used again only after a flush, between blocks.
     /// </summary>
-    private void Invalidate(Block* block, int page)
+    private void Invalidate(Block* block, int page, DropReason reason)
     {
-        Invalidated++;
         block->Valid = false;
         Unlink(&_buckets[Bucket(block->Start, block->Mode)], block);
         int first = (int)(block->Start >> 12);
@@ -249,7 +265,16 @@ internal sealed unsafe class BlockCache : IDisposable
         Op* ops = Block.Ops(block);
         for (int i = 0; i < block->Count; i++)
             ops[i].Handler = &Control.Leave;
-        Dropped?.Invoke((nint)block);
+        Dropped?.Invoke((nint)block, reason);
+    }
+
+    /// <summary>Drops a block as a store into its code would; it may be the one that is being executed.</summary>
+    public void Drop(Block* block)
+    {
+        int page = (int)(block->Start >> 12);
+        UnlinkFromPage(page, block);
+        Invalidate(block, page, DropReason.Adaptation);
+        _cpu.InvalidateLookups();
     }
 
     private static void Unlink(Block** link, Block* block)
@@ -285,7 +310,7 @@ internal sealed unsafe class BlockCache : IDisposable
         _used = 0;
         _part = 0;
         Array.Clear(_partUsed);
-        Dropped?.Invoke(0);
+        Dropped?.Invoke(0, DropReason.All);
         _cpu.State->PatchedOp = null;
         _cpu.InvalidateLookups();
     }

@@ -11,7 +11,10 @@ internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
     private readonly HandlerTable _handlers = cpu.Handlers;
 
     /// <summary>Whether blocks go on behind conditional jumps (superblocks); what executes them must know how to leave in the middle.</summary>
-    public bool PastConditionalJumps { get; init; }
+    public bool PastConditionalJumps { get; set; }
+
+    /// <summary>Called before a block is decoded, with its place in host memory.</summary>
+    public Action<ulong>? Decoding { get; init; }
 
     /// <summary>What Iced made of the block decoded last, in order.</summary>
     public Instruction[] Instructions { get; } = new Instruction[MaximumLimit];
@@ -33,6 +36,7 @@ internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
         if (block != null)
             return block;
         isNew = true;
+        Decoding?.Invoke(start);
         return Decode(host, start, linear, mode, rip, keyRip, limit);
     }
 

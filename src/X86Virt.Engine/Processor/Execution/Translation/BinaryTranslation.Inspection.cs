@@ -6,14 +6,14 @@ namespace X86Virt.Engine.Processor;
 public sealed unsafe partial class BinaryTranslation
 {
     /// <summary>Every unit in the cache, by address.</summary>
-    public IReadOnlyList<TranslationUnit> ReadUnits(string machine) => new UnitReader(Cpu, _cache, _blocks.All(), _options.Profile).Read(machine);
+    public IReadOnlyList<TranslationUnit> ReadUnits(string machine) => new UnitReader(Cpu, _cache, _blocks.All(), _adaptation, _options.Profile).Read(machine);
 
     public TranslationCacheInfo ReadCache(string machine) => new()
     {
         Machine = machine,
         Size = _cache.Size,
         Used = _cache.Used,
-        Units = _blocks.All().Count,
+        Units = _blocks.All().Count(b => ((Block*)b)->HostCode != null),
         UnitsTranslated = _translator.Units,
         InstructionsTranslated = _translator.GuestInstructions,
         HostBytesTranslated = _translator.HostBytes,
@@ -25,6 +25,9 @@ public sealed unsafe partial class BinaryTranslation
         DroppedForStores = _blocks.Invalidated,
         DroppedForRoom = _blocks.Evicted,
         Clears = _blocks.Flushes,
+        Adapted = _adaptation.Adapted,
+        Reverted = _adaptation.Reverted,
+        LeftDecoded = _adaptation.LeftDecoded,
         UnitLimit = _unitLimit,
         Features = _options.Features,
     };

@@ -17,6 +17,11 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
     private readonly TranslationCache _cache;
     private readonly Translator _translator;
     private readonly HostAssembler _assembler = new();
+    private readonly Adaptation _adaptation = new();
+    private readonly bool _adapts, _superblocks;
+
+    // Whether the block being decoded is to be translated.
+    private bool _stable;
     private long _translating;
     private bool _disposed;
 
@@ -24,12 +29,11 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
     {
         _interpreter = new Interpreter(cpu);
         _blocks = new BlockCache(cpu) { Dropped = OnDropped };
-        _decoder = new BlockDecoder(cpu, _blocks)
-        {
-            PastConditionalJumps = (options.Features & TranslationFeatures.Superblocks) != 0 && options.UnitLimit > TranslationOptions.PaperUnitLimit,
-        };
+        _decoder = new BlockDecoder(cpu, _blocks) { Decoding = OnDecoding };
         _cache = new TranslationCache(options.CacheSize, BlockCache.Parts, _assembler);
-        _translator = new Translator(cpu.State, _cache, _blocks, _assembler, options, HandlerTable.InvalidHandler);
+        _adapts = (options.Features & TranslationFeatures.Adaptation) != 0;
+        _superblocks = (options.Features & TranslationFeatures.Superblocks) != 0 && options.UnitLimit > TranslationOptions.PaperUnitLimit;
+        _translator = new Translator(cpu.State, _cache, _blocks, _assembler, options, _adaptation, HandlerTable.InvalidHandler);
         _options = options;
         _unitLimit = options.UnitLimit;
     }
@@ -97,7 +101,8 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
                     _interpreter.Execute();
                     continue;
                 }
-                CodeLookup.Set(s, linear, block, _cache.ToExecutable(block->HostCode));
+                if (block->HostCode != null)
+                    CodeLookup.Set(s, linear, block, _cache.ToExecutable(block->HostCode));
             }
 
             if (s->Budget < block->Count || ((s->Mode & CodeMode.Flat) == 0 && rip + block->Bytes - 1 > CpuState.Seg(s, Segment.Cs)->Limit))
@@ -106,6 +111,12 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
                     return;
                 link = 0;
                 _interpreter.Execute();
+                continue;
+            }
+            if (block->HostCode == null)
+            {
+                link = 0;
+                ExecuteDecoded(s, block);
                 continue;
             }
             // A unit that was just put in the place of the jump to it is fallen into.
@@ -138,6 +149,8 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
             Block* block = Op.BlockOf(op);
             s->BlockRip = block->Rip;
             Op* next = op->Handler(s, op);
+            if (_adapts)
+                Adapt(s, block, op);
             if (next == null)
                 return 0;
             // The block's end, an invalidated block, or a device that wants attention: the entry leaves the block.
@@ -150,6 +163,44 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
         }
         Dispatches++;
         return s->ExitLink;
+    }
+
+    /// <summary>Behind a callout: what trapped is counted, and some of what did not.</summary>
+    private void Adapt(CpuState* s, Block* block, Op* op)
+    {
+        bool again;
+        if (s->Trapped)
+        {
+            s->Trapped = false;
+            again = block->Valid && _adaptation.Trapped(block, op, s->Retired);
+        }
+        else
+        {
+            again = Callouts % Adaptation.LookedAt == 0 && block->Valid && _adaptation.WasInnocent(block, op);
+        }
+        if (again)
+            _blocks.Drop(block);
+    }
+
+    private void OnDecoding(ulong start)
+    {
+        _stable = !_adapts || !_adaptation.IsUnstable(start);
+        _decoder.PastConditionalJumps = _stable && _superblocks;
+    }
+
+    /// <summary>Runs a block that is stored into too often to be worth translating.</summary>
+    private void ExecuteDecoded(CpuState* s, Block* block)
+    {
+        s->BlockRip = s->Rip;
+        s->Budget -= block->Count;
+        Op* op = Block.Ops(block);
+        do
+        {
+            op = op->Handler(s, op);
+        }
+        while (op != null);
+        if (block->Valid && _adaptation.HasSettled(block))
+            _blocks.Drop(block);
     }
 
     private Block* FindOrTranslate(ulong linear, ulong rip)
@@ -167,6 +218,11 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
         Block* block = _decoder.FindOrDecode(linear, rip, mode, rip, _unitLimit, out bool isNew);
         if (block == null || !isNew)
             return block;
+        if (!_stable)
+        {
+            _blocks.Add(block);
+            return block;
+        }
         long start = Stopwatch.GetTimestamp();
         _translator.Translate(block, _decoder.Instructions.AsSpan(0, block->Count), s->AccessMode);
         _blocks.Add(block);
@@ -175,14 +231,19 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
     }
 
     /// <summary>Control may still come to a dropped unit, from the one before it or in a loop of its own: its head leaves from now on.</summary>
-    private void OnDropped(nint dropped)
+    private void OnDropped(nint dropped, DropReason reason)
     {
-        if (dropped == 0)
+        if (reason == DropReason.All)
         {
             _cache.Clear();
+            _adaptation.Clear();
             return;
         }
         Block* block = (Block*)dropped;
+        if (reason == DropReason.Store)
+            _adaptation.StoredInto(block);
+        if (block->HostCode == null)
+            return;
         _cache.Unchain(block);
         _assembler.Cursor = block->HostCode;
         _assembler.JumpTo(block->HostExit);

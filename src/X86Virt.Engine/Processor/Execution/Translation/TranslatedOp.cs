@@ -10,4 +10,7 @@ public struct TranslatedOp
     public ushort HostOffset;
 
     public TranslationKind Kind;
+
+    /// <summary>Times that it trapped.</summary>
+    public byte Traps;
 }

@@ -19,6 +19,9 @@ public enum TranslationKind : byte
 
     /// <summary>Leaves the translation cache to run the interpreter's handler.</summary>
     Callout,
+
+    /// <summary>SIMULATE: the same, of an instruction that has another form, which trapped too often.</summary>
+    Simulate,
 }
 
 /// <summary>Chooses the kind of each instruction.</summary>

@@ -18,7 +18,13 @@ public enum TranslationFeatures
     /// <summary>Returns go by a shadow of the calls, where that has the right address.</summary>
     ReturnStack = 8,
 
-    All = Chaining | InlineLookup | Superblocks | ReturnStack,
+    /// <summary>
+    /// Accesses that trap often are retranslated as callouts, and back when they trap no more; code that is stored into again and again is
+    /// executed from its decoded form.
+    /// </summary>
+    Adaptation = 16,
+
+    All = Chaining | InlineLookup | Superblocks | ReturnStack | Adaptation,
 }
 
 /// <summary>How the binary translator works; has no effect on what the guest does.</summary>

@@ -22,6 +22,7 @@ internal sealed unsafe partial class Translator
     private readonly Handler _invalid;
     private readonly TranslationFeatures _features;
     private readonly bool _profiles;
+    private readonly Adaptation _adaptation;
     private readonly InstructionInfoFactory _info = new();
     private readonly TranslationKind[] _kinds = new TranslationKind[BlockDecoder.MaximumLimit];
     private Instruction _made;
@@ -98,7 +99,7 @@ internal sealed unsafe partial class Translator
         ReturnMiss,
     }
 
-    public Translator(CpuState* state, TranslationCache cache, BlockCache blocks, HostAssembler assembler, TranslationOptions options, Handler invalid)
+    public Translator(CpuState* state, TranslationCache cache, BlockCache blocks, HostAssembler assembler, TranslationOptions options, Adaptation adaptation, Handler invalid)
     {
         _state = state;
         _cache = cache;
@@ -107,6 +108,7 @@ internal sealed unsafe partial class Translator
         _invalid = invalid;
         _features = Supported(options.Features);
         _profiles = options.Profile;
+        _adaptation = adaptation;
     }
 
     /// <summary>Windows may have the processor check that returns match calls, which leaving in the middle of calls does not pass.</summary>
@@ -130,7 +132,7 @@ internal sealed unsafe partial class Translator
         {
             TranslatedOp* made = Block.Translated(block) + i;
             *made = new TranslatedOp { HostOffset = (ushort)(_a.Cursor - block->HostCode), Kind = _kinds[i] };
-            if (!Emit(instructions[i], i))
+            if (!Emit(instructions[i], i) && _kinds[i] != TranslationKind.Simulate)
                 made->Kind = TranslationKind.Callout;
             FindRecipe(instructions, i);
         }
@@ -177,7 +179,11 @@ internal sealed unsafe partial class Translator
     private void ChooseKinds(ReadOnlySpan<Instruction> instructions)
     {
         for (int i = 0; i < instructions.Length; i++)
+        {
             _kinds[i] = TranslationKinds.Choose(instructions[i], _ops + i, _mode, _invalid);
+            if (_adaptation.Any && _kinds[i] is TranslationKind.Memory or TranslationKind.InTc && _adaptation.Simulates(_block, _ops + i))
+                _kinds[i] = TranslationKind.Simulate;
+        }
     }
 
     /// <summary>One decrement counts the unit's instructions and notices the deadline.</summary>

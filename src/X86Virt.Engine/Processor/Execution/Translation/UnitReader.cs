@@ -11,18 +11,20 @@ internal sealed unsafe class UnitReader
     private readonly Cpu _cpu;
     private readonly TranslationCache _cache;
     private readonly bool _profiles;
+    private readonly Adaptation _adaptation;
     private readonly Dictionary<nint, nint> _unitsByHostCode = [];
     private readonly NasmFormatter _hostFormatter;
     private readonly IntelFormatter _guestFormatter = new(Plain());
     private readonly StringOutput _output = new();
     private Block* _unit;
 
-    public UnitReader(Cpu cpu, TranslationCache cache, IEnumerable<nint> units, bool profiles)
+    public UnitReader(Cpu cpu, TranslationCache cache, IEnumerable<nint> units, Adaptation adaptation, bool profiles)
     {
         _cpu = cpu;
         _cache = cache;
         _profiles = profiles;
-        foreach (nint unit in units)
+        _adaptation = adaptation;
+        foreach (nint unit in units.Where(u => ((Block*)u)->HostCode != null))
             _unitsByHostCode[(nint)((Block*)unit)->HostCode] = unit;
         _hostFormatter = new NasmFormatter(Plain(), new HostSymbols(this));
     }
@@ -70,7 +72,7 @@ internal sealed unsafe class UnitReader
             _guestFormatter.Format(last, _output);
             int end = i + 1 < unit->Count ? made[i + 1].HostOffset : unit->HostLength;
             instructions.Add(new TranslatedInstruction(codeBase + last.IP, Convert.ToHexStringLower(bytes), _output.ToStringAndReset(), made[i].Kind,
-                HostCode(unit->HostCode + made[i].HostOffset, unit->HostCode + end)));
+                HostCode(unit->HostCode + made[i].HostOffset, unit->HostCode + end), made[i].Traps, _adaptation.ReversionsOf(unit, ops + i)));
         }
         return new TranslationUnit
         {
