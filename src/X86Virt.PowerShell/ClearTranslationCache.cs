@@ -12,6 +12,7 @@ namespace X86Virt.PowerShell;
 /// <para>Empties the cache, to see what one phase of a guest needs.</para>
 /// </example>
 [Cmdlet(VerbsCommon.Clear, "TranslationCache", DefaultParameterSetName = ByName, SupportsShouldProcess = true)]
+[OutputType(typeof(void))]
 public sealed class ClearTranslationCache : MachineCmdlet
 {
     /// <inheritdoc/>

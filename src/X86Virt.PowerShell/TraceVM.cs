@@ -16,8 +16,12 @@ namespace X86Virt.PowerShell;
 /// <code>Trace-VM demo -Event PortIo -Count 2 -Syntax Nasm -IncludeRegister | Format-List</code>
 /// <para>Finds the next two instructions that access a port, with the registers before each.</para>
 /// </example>
+/// <example>
+/// <code>Clear-TranslationCache demo; Trace-VM demo -Translation -Count 3</code>
+/// <para>Shows the first three things that happen in an empty translation cache.</para>
+/// </example>
 [Cmdlet(VerbsDiagnostic.Trace, "VM", DefaultParameterSetName = ByName, SupportsShouldProcess = true)]
-[OutputType(typeof(TraceRecord))]
+[OutputType(typeof(TraceRecord), typeof(TranslationEvent))]
 public sealed class TraceVM : MachineCmdlet
 {
     /// <summary>How many instructions to write.</summary>
@@ -38,9 +42,17 @@ public sealed class TraceVM : MachineCmdlet
     [Parameter]
     public SwitchParameter IncludeRegister { get; set; }
 
+    /// <summary>Run at full speed instead, and write what happens to translations: units translated, chained, dropped and why.</summary>
+    [Parameter]
+    public SwitchParameter Translation { get; set; }
+
     /// <inheritdoc/>
     protected override void Process(VirtualMachine machine)
     {
+        if (Translation && (Event != TraceEvents.None || IncludeRegister))
+            throw new MachineException("ParametersExclusive", "-Translation runs whole units, and has neither events of single instructions nor their registers. Leave -Event and -IncludeRegister out.");
+        if (Translation)
+            machine.ReadTranslationCache();
         if (!ShouldProcess(machine.Name))
             return;
         bool wasRunning = machine.State == MachineState.Running;
@@ -48,6 +60,17 @@ public sealed class TraceVM : MachineCmdlet
             machine.Suspend();
         try
         {
+            if (Translation)
+            {
+                long told = 0;
+                foreach (TranslationEvent e in machine.TraceTranslation(StopToken))
+                {
+                    WriteObject(e);
+                    if (++told == Count)
+                        break;
+                }
+                return;
+            }
             IEnumerable<TraceRecord> trace = machine.Trace(Syntax, IncludeRegister).TakeWhile(_ => !StopToken.IsCancellationRequested);
             long written = 0;
             foreach (TraceRecord record in trace)

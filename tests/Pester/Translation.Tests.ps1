@@ -107,6 +107,36 @@ Describe 'The translation cache' {
     }
 }
 
+Describe 'What translated code leaves to the monitor' {
+    AfterAll { Remove-TestMachine }
+
+    It 'is counted by kind, and at each instruction' {
+        $vm = New-PrimeMachine test-callouts 97 | Start-VM -Wait -Timeout 60 -PassThru
+        $counts = @(Measure-VmExit $vm -Kind Callout)
+        $counts.Detail | Should -Contain 'no host code'
+        ($counts | Measure-Object Count -Sum).Sum | Should -Be (Get-TranslationCache $vm).Callouts
+        $out = @(Get-TranslationUnit $vm -Kind Callout | ForEach-Object Instructions | Where-Object Text -like 'out*')
+        $out.Callouts | Should -Be 1
+    }
+
+    It 'is traced: what is translated, chained and dropped' {
+        $vm = New-PrimeMachine test-events 9973
+        $events = @(Trace-VM $vm -Translation -Count 10000)
+        $vm.State | Should -Be 'Stopped'
+        $events[0].Kind | Should -Be 'Translated'
+        $events.Kind | Should -Contain 'Chained'
+        @($events | Where-Object Kind -eq 'Translated').Count | Should -Be (Get-TranslationCache $vm).UnitsTranslated
+        $few = New-PrimeMachine test-few 999983
+        @(Trace-VM $few -Translation -Count 2).Count | Should -Be 2
+        $few.State | Should -Be 'Suspended'
+    }
+
+    It 'is not traced with the events of single instructions' {
+        $vm = New-PrimeMachine test-exclusive 97
+        { Trace-VM $vm -Translation -Event PortIo -ErrorAction Stop } | Should -Throw -ErrorId 'ParametersExclusive,X86Virt.PowerShell.TraceVM'
+    }
+}
+
 Describe 'Asking for translations that there are not' {
     AfterAll { Remove-TestMachine }
 

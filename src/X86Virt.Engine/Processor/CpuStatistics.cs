@@ -30,6 +30,9 @@ public sealed class CpuStatistics
     /// <summary>Exceptions delivered, by vector.</summary>
     public readonly long[] Exceptions = new long[32];
 
+    /// <summary>Instructions that translated code left to the interpreter's handlers, by <see cref="TranslationKind"/>.</summary>
+    public readonly long[] Callouts = new long[(int)TranslationKind.Simulate + 1];
+
     /// <summary>Port accesses by port number.</summary>
     public readonly long[] Ports = new long[0x10000];
 }

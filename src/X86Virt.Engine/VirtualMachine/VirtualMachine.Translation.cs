@@ -16,6 +16,37 @@ public sealed partial class VirtualMachine
     /// <exception cref="MachineException">NoTranslationCache.</exception>
     public void ClearTranslationCache() => Inspect(_ => Translator.ForgetCode());
 
+    /// <summary>
+    /// Runs a machine that is not running and tells what happens to translations; ends when the machine does, or is cancelled: nothing may happen for
+    /// long. The caller ends it by enumerating no further, too; the machine is left suspended.
+    /// </summary>
+    /// <exception cref="MachineException">NoTranslationCache.</exception>
+    public IEnumerable<TranslationEvent> TraceTranslation(CancellationToken cancellation)
+    {
+        const int Slice = 100_000;
+        BinaryTranslation translator = Translator;
+        var events = new Queue<TranslationEvent>();
+        translator.Event = events.Enqueue;
+        try
+        {
+            do
+            {
+                Step(Slice);
+                while (events.TryDequeue(out TranslationEvent? e))
+                    yield return e;
+            }
+            while (State == MachineState.Suspended && !cancellation.IsCancellationRequested);
+        }
+        finally
+        {
+            translator.Event = null;
+        }
+    }
+
+    /// <summary>Counters of the translator, for metrics; 0 where there is none. Read while it runs.</summary>
+    internal (long Units, long Callouts, long Dispatches) TranslationCounters
+        => _engine is BinaryTranslation t ? (t.UnitsTranslated, t.Callouts, t.Dispatches) : default;
+
     private BinaryTranslation Translator => _engine as BinaryTranslation
         ?? throw new MachineException("NoTranslationCache", $"Machine '{Name}' runs on {Engine}, which translates nothing. Set-VirtualMachine -Engine BinaryTranslation changes that.");
 }

@@ -58,6 +58,7 @@ public sealed partial class VirtualMachine : IDisposable
             _memory.Dispose();
             throw;
         }
+        MachineMetrics.Add(this);
     }
 
     public MachineConfiguration Configuration { get; private set; }
@@ -355,6 +356,7 @@ public sealed partial class VirtualMachine : IDisposable
                 return;
             Hold();
             SetState(MachineState.Stopped);
+            MachineMetrics.Remove(this);
             lock (_gate)
             {
                 _disposed = true;

@@ -62,6 +62,9 @@ public enum ExitKind
 
     /// <summary>The guest changed to another address space: its shadow was found, or is new.</summary>
     AddressSpaceSwitch,
+
+    /// <summary>Translated code left an instruction to the interpreter's handler.</summary>
+    Callout,
 }
 
 /// <summary>How often one kind of exit happened.</summary>
@@ -112,6 +115,8 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
         for (int vector = 0; vector < c.Exceptions.Length; vector++)
             Add(ExitKind.Exception, c.Exceptions[vector], vector, ExceptionName.Of(vector));
         AddPaging(in c.Paging);
+        foreach (TranslationKind kind in Enum.GetValues<TranslationKind>())
+            Add(ExitKind.Callout, c.Callouts[(int)kind], null, CalloutName(kind));
         return new MachineStatistics(cpu.State->Retired, exits);
 
         void AddMsrs(ExitKind kind, MsrCounts counts)
@@ -140,4 +145,13 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
                 exits.Add(new ExitCount(kind, number, detail, count));
         }
     }
+
+    private static string CalloutName(TranslationKind kind) => kind switch
+    {
+        TranslationKind.Callout => "no host code",
+        TranslationKind.Simulate => "simulated",
+        TranslationKind.Branch => "branch: address not found, or slow access",
+        TranslationKind.InTc => "sequence: slow access or special case",
+        _ => "slow access",
+    };
 }

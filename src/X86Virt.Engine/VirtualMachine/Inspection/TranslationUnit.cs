@@ -38,9 +38,10 @@ public sealed record TranslationLink(TranslationLinkKind Kind, ulong? Target)
 /// <param name="Text">The instruction.</param>
 /// <param name="Kind">How it was translated.</param>
 /// <param name="Host">Its host instructions in the body; what they do out of line is not among them.</param>
-/// <param name="Traps">Times that it trapped since the unit was translated: its access was to a device, a tracked page or across pages.</param>
+/// <param name="Callouts">Times that its handler was called since the unit was translated.</param>
+/// <param name="Traps">Times that it trapped since then, 255 at most: its access was to a device, a tracked page or across pages.</param>
 /// <param name="Reversions">Null if it was never made SIMULATE for its traps; else how often it got its other form back.</param>
-public sealed record TranslatedInstruction(ulong Address, string Bytes, string Text, TranslationKind Kind, IReadOnlyList<string> Host, int Traps, int? Reversions);
+public sealed record TranslatedInstruction(ulong Address, string Bytes, string Text, TranslationKind Kind, IReadOnlyList<string> Host, long Callouts, int Traps, int? Reversions);
 
 /// <summary>A translation unit (TU) and its compiled code fragment (CCF).</summary>
 public sealed record TranslationUnit

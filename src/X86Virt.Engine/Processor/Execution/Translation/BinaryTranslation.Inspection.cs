@@ -5,6 +5,15 @@ namespace X86Virt.Engine.Processor;
 /// <summary>What may be seen of the translation cache. Only while the engine does not run.</summary>
 public sealed unsafe partial class BinaryTranslation
 {
+    /// <summary>Is told of what happens to translations; null if nobody looks.</summary>
+    public Action<TranslationEvent>? Event { get; set; }
+
+    private void Tell(TranslationEventKind kind, Block* block)
+    {
+        if (Event != null)
+            Event(new TranslationEvent(Cpu.State->Retired, kind, block == null ? 0 : block->Rip, block == null ? 0 : block->Count));
+    }
+
     /// <summary>Every unit in the cache, by address.</summary>
     public IReadOnlyList<TranslationUnit> ReadUnits(string machine) => new UnitReader(Cpu, _cache, _blocks.All(), _adaptation, _options.Profile).Read(machine);
 

@@ -121,7 +121,10 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
             }
             // A unit that was just put in the place of the jump to it is fallen into.
             if (link != 0 && evictions == _blocks.Evictions && block->SecondPage < 0 && !_cache.Replaces(block, link))
+            {
                 _cache.Chain(link, block);
+                Tell(TranslationEventKind.Chained, block);
+            }
             link = Enter(s, _cache.ToExecutable(block->HostCode));
             evictions = _blocks.Evictions;
         }
@@ -130,6 +133,7 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
     /// <summary>Runs translated code until it must be dispatched anew; returns the jump to chain then, or 0.</summary>
     private uint Enter(CpuState* s, byte* code)
     {
+        long[] callouts = Cpu.Statistics.Callouts;
         while (true)
         {
             var exit = (TranslationExit)_cache.Thunks.Enter(s, code);
@@ -148,6 +152,9 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
             Op* op = (Op*)(_blocks.Arena + s->ExitOp);
             Block* block = Op.BlockOf(op);
             s->BlockRip = block->Rip;
+            TranslatedOp* made = Block.Translated(block) + op->Ordinal;
+            made->Callouts++;
+            callouts[(int)made->Kind]++;
             Op* next = op->Handler(s, op);
             if (_adapts)
                 Adapt(s, block, op);
@@ -227,6 +234,7 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
         _translator.Translate(block, _decoder.Instructions.AsSpan(0, block->Count), s->AccessMode);
         _blocks.Add(block);
         _translating += Stopwatch.GetTimestamp() - start;
+        Tell(TranslationEventKind.Translated, block);
         return block;
     }
 
@@ -235,11 +243,18 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
     {
         if (reason == DropReason.All)
         {
+            Tell(TranslationEventKind.Cleared, null);
             _cache.Clear();
             _adaptation.Clear();
             return;
         }
         Block* block = (Block*)dropped;
+        Tell(reason switch
+        {
+            DropReason.Store => TranslationEventKind.StoredInto,
+            DropReason.Room => TranslationEventKind.Evicted,
+            _ => TranslationEventKind.Adapted,
+        }, block);
         if (reason == DropReason.Store)
             _adaptation.StoredInto(block);
         if (block->HostCode == null)

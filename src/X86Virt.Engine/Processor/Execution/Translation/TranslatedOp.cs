@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace X86Virt.Engine.Processor;
 
 /// <summary>What the translator made of one instruction of a unit.</summary>
-[StructLayout(LayoutKind.Sequential, Size = 4)]
+[StructLayout(LayoutKind.Sequential, Size = 8)]
 public struct TranslatedOp
 {
     /// <summary>Where its host code begins, from the beginning of the unit's.</summary>
@@ -11,6 +11,9 @@ public struct TranslatedOp
 
     public TranslationKind Kind;
 
-    /// <summary>Times that it trapped.</summary>
+    /// <summary>Times that it trapped, 255 at most.</summary>
     public byte Traps;
+
+    /// <summary>Times that its handler was called.</summary>
+    public uint Callouts;
 }

@@ -72,7 +72,7 @@ internal sealed unsafe class UnitReader
             _guestFormatter.Format(last, _output);
             int end = i + 1 < unit->Count ? made[i + 1].HostOffset : unit->HostLength;
             instructions.Add(new TranslatedInstruction(codeBase + last.IP, Convert.ToHexStringLower(bytes), _output.ToStringAndReset(), made[i].Kind,
-                HostCode(unit->HostCode + made[i].HostOffset, unit->HostCode + end), made[i].Traps, _adaptation.ReversionsOf(unit, ops + i)));
+                HostCode(unit->HostCode + made[i].HostOffset, unit->HostCode + end), made[i].Callouts, made[i].Traps, _adaptation.ReversionsOf(unit, ops + i)));
         }
         return new TranslationUnit
         {
