@@ -11,6 +11,8 @@ namespace X86Virt.Engine.Processor;
 public sealed unsafe class Cpu : IDisposable
 {
     private readonly GCHandle _self;
+    private readonly Tlb _hostTlb;
+    private readonly Tlb? _guestTlb;
     private bool _disposed;
 
     public Cpu(PhysicalMemory memory, IProcessorBus bus, ProcessorModel model)
@@ -21,7 +23,13 @@ public sealed unsafe class Cpu : IDisposable
         Handlers = new HandlerTable(model);
         State = (CpuState*)HostMemory.Allocate(CpuState.AllocationSize);
         _self = GCHandle.Alloc(this);
-        Tlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset));
+        Tlb = _hostTlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset));
+        if (model.Has(ProcessorFeature.Svm))
+        {
+            _guestTlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset + Tlb.SizeInBytes));
+            Statistics.Svm = new SvmCounts();
+            Svm = new SvmUnit(this);
+        }
         PageTables = (PageTableFormat*)NativeMemory.Alloc(PageTableFormat.SizeOfAll);
         PageTableFormat.Describe(PageTables, PhysicalAddressBits, HasGigabytePages);
         memory.MapChanged += OnMapChanged;
@@ -32,7 +40,15 @@ public sealed unsafe class Cpu : IDisposable
     public PhysicalMemory Memory { get; }
     public IProcessorBus Bus { get; }
     public ProcessorModel Model { get; }
-    public Tlb Tlb { get; }
+
+    /// <summary>The TLB in force: in guest mode (SVM) it is another one.</summary>
+    public Tlb Tlb { get; private set; }
+
+    /// <summary>Null without SVM.</summary>
+    internal SvmUnit? Svm { get; }
+
+    /// <summary>Null unless a guest runs with nested paging.</summary>
+    internal NestedPaging? Nested { get; set; }
     public CpuStatistics Statistics { get; } = new();
 
     /// <summary>Where a debugger wants execution to stop.</summary>
@@ -62,7 +78,9 @@ public sealed unsafe class Cpu : IDisposable
     {
         CpuState* s = State;
         long deadline = s->Deadline, budget = s->Budget;
-        ulong lookupKey = s->LookupKey, lookupModes = s->LookupModes[0], moreLookupModes = s->LookupModes[1];
+        ulong lookupKey = s->LookupKey;
+        ulong* lookupModes = stackalloc ulong[CodeLookup.Modes / 64];
+        new Span<ulong>(s->LookupModes, CodeLookup.Modes / 64).CopyTo(new Span<ulong>(lookupModes, CodeLookup.Modes / 64));
         Attention requests = s->Attention & (Attention.Interrupt | Attention.Stop);
         bool first = s->Owner == 0;
         Statistics.Cpuids += s->CpuidCount;
@@ -71,11 +89,14 @@ public sealed unsafe class Cpu : IDisposable
         {
             s->Deadline = deadline;
             s->Budget = budget;
-            (s->LookupKey, s->LookupModes[0], s->LookupModes[1]) = (lookupKey, lookupModes, moreLookupModes);
+            s->LookupKey = lookupKey;
+            new Span<ulong>(lookupModes, CodeLookup.Modes / 64).CopyTo(new Span<ulong>(s->LookupModes, CodeLookup.Modes / 64));
             RequestAttention(requests);
         }
         s->Owner = GCHandle.ToIntPtr(_self);
         ProcessorReset.Apply(this);
+        Svm?.Reset();
+        SelectTlb(guest: false);
         FlushTlb(keepGlobal: false);
         ModeChange.Update(this);
     }
@@ -130,9 +151,58 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>Makes engines look code up anew: what a linear address leads to may have changed.</summary>
     internal void InvalidateLookups() => CodeLookup.Invalidate(State);
 
+    /// <summary>Takes the host's or the guest's TLB into use; <see cref="ModeChange"/> must follow.</summary>
+    internal void SelectTlb(bool guest)
+    {
+        Tlb = guest ? _guestTlb! : _hostTlb;
+        State->Tlbs = Tlb.Of(AccessMode.Supervisor);
+    }
+
+    /// <summary>Sends every access through the slow path once, in guest mode and out of it.</summary>
+    internal void CloseTlbs()
+    {
+        _hostTlb.CloseAll();
+        _guestTlb?.CloseAll();
+    }
+
+    /// <summary>Makes stores to a page of host memory take the slow path from now on.</summary>
+    internal void CloseWrites(byte* hostPage)
+    {
+        _hostTlb.CloseWrites(hostPage);
+        _guestTlb?.CloseWrites(hostPage);
+    }
+
+    /// <summary>The time-stamp counter as software reads it.</summary>
+    internal ulong TimeStamp
+    {
+        get
+        {
+            ulong own = Bus.TimeStamp + State->TscOffset;
+            return State->GuestMode ? Svm!.GuestTimeStamp(own) : own;
+        }
+    }
+
+    /// <summary>CR8.</summary>
+    internal ulong TaskPriority
+    {
+        get => State->GuestMode ? Svm!.TaskPriority : Bus.TaskPriority;
+        set
+        {
+            if (State->GuestMode)
+                Svm!.TaskPriority = value;
+            else
+                Bus.TaskPriority = value;
+        }
+    }
+
+    /// <summary>Interrupts of the board are let through: RFLAGS.IF (the host's, where a guest masks only virtual ones) and GIF.</summary>
+    internal bool AllowsInterrupts
+        => !State->GlobalInterruptsOff
+            && (State->GuestMode && Svm!.MasksPhysicalInterrupts ? Svm!.HostAllowsInterrupts : (State->SystemFlags & Flags.If) != 0);
+
     private void OnMapChanged()
     {
-        Tlb.CloseAll();
+        CloseTlbs();
         InvalidateLookups();
     }
 
@@ -143,7 +213,8 @@ public sealed unsafe class Cpu : IDisposable
         _disposed = true;
         Memory.MapChanged -= OnMapChanged;
         Shadow?.Dispose();
-        Tlb.Dispose();
+        _hostTlb.Dispose();
+        _guestTlb?.Dispose();
         NativeMemory.Free(PageTables);
         Handlers.Dispose();
         _self.Free();

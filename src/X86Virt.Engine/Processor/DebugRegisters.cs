@@ -124,7 +124,7 @@ public static unsafe class DebugRegisters
     /// <summary>DR0 to DR3 or DR7 changed: which pages and instructions are watched did, too.</summary>
     internal static void Changed(CpuState* s)
     {
-        Cpu.Of(s).Tlb.CloseAll();
+        Cpu.Of(s).CloseTlbs();
         FlagsChange.Watch(s);
     }
 }

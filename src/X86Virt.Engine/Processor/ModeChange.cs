@@ -8,7 +8,10 @@ public static unsafe class ModeChange
 {
     /// <summary>The access mode's lowest bit, and the generation's, in <see cref="CpuState.LookupKey"/>.</summary>
     private const int LookupAccess = 52;
-    internal const ulong LookupGeneration = 1UL << (LookupAccess + 2);
+    internal const ulong LookupGeneration = 1UL << (LookupAccess + 3);
+
+    /// <summary>In guest mode, whose addresses lead elsewhere.</summary>
+    private const ulong LookupGuest = 1UL << (LookupAccess + 2);
 
     public static void Update(Cpu cpu)
     {
@@ -41,6 +44,8 @@ public static unsafe class ModeChange
         }
         s->AddressBase[(int)Segment.Fs] = CpuState.Seg(s, Segment.Fs)->Base;
         s->AddressBase[(int)Segment.Gs] = CpuState.Seg(s, Segment.Gs)->Base;
+        if (Intercept.Has(s, SvmExitCode.Pushf) || Intercept.Has(s, SvmExitCode.Popf) || Intercept.Has(s, SvmExitCode.Pause))
+            mode |= CodeMode.Intercepts;
         s->Mode = mode | InLineUnits(s);
         if ((mode & CodeMode.SizeMask) != CodeMode.Code64)
             UpdateSimpleSegments(s);
@@ -118,7 +123,7 @@ public static unsafe class ModeChange
         CpuState* s = cpu.State;
         s->AccessMode = AccessModeOf(s, s->Cpl);
         s->Tlb = cpu.Tlb.Of(s->AccessMode);
-        s->LookupKey = (s->LookupKey & ~(LookupGeneration - 1)) | (ulong)s->AccessMode << LookupAccess;
+        s->LookupKey = (s->LookupKey & ~(LookupGeneration - 1)) | (ulong)s->AccessMode << LookupAccess | (s->GuestMode ? LookupGuest : 0);
     }
 
     /// <summary>Which permissions explicit accesses at a privilege level are checked with.</summary>

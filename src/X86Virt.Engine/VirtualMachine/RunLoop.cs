@@ -160,7 +160,7 @@ public sealed unsafe partial class VirtualMachine
                 Load();
             }
         }
-        else if (s->Halted && (s->SystemFlags & Flags.If) == 0 && !s->NmiPending)
+        else if (s->Halted && !_cpu.AllowsInterrupts && !s->NmiPending)
         {
             Ended(StopKind.Halt, $"the guest halted with interrupts off at 0x{_cpu.LinearRip:x}");
         }

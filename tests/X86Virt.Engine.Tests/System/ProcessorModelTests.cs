@@ -13,6 +13,7 @@ public unsafe class ProcessorModelTests
     private static readonly (ProcessorFeature Feature, string Code)[] Samples =
     [
         (ProcessorFeature.Fpu, "D9E8"), // FLD1
+        (ProcessorFeature.Svm, "0F01DD"), // CLGI
         (ProcessorFeature.Tsc, "0F31"),
         (ProcessorFeature.Cx8, "0FC70E"), // CMPXCHG8B [RSI]
         (ProcessorFeature.Cmov, "0F44C1"), // CMOVZ
@@ -81,7 +82,7 @@ public unsafe class ProcessorModelTests
         var cpu = new BareCpu(64, engine, model: ProcessorModel.Parse(null, ["LongMode", "Page1Gb", .. features]));
         cpu.State->Cr4 |= cpu.Cpu.Model.Cr4Bits & (Cr4.Osfxsr | Cr4.Osxsave | Cr4.Fsgsbase);
         cpu.State->Xcr0 = HostFeatures.StateComponents;
-        cpu.State->Efer |= Efer.Sce;
+        cpu.State->Efer |= Efer.Sce | (cpu.Cpu.Model.Has(ProcessorFeature.Svm) ? Efer.Svme : 0);
         cpu.State->Rsi = SystemBench.Data;
         cpu.State->Rax = SystemBench.Data;
         cpu.State->Rcx = 0;

@@ -24,6 +24,7 @@ internal static class BlockEnd
             case Mnemonic.Invlpg or Mnemonic.Invpcid or Mnemonic.Invlpga or Mnemonic.Wbinvd or Mnemonic.Invd:
             case Mnemonic.Swapgs or Mnemonic.Wrfsbase or Mnemonic.Wrgsbase or Mnemonic.Xsetbv:
             case Mnemonic.Monitor or Mnemonic.Mwait or Mnemonic.Stgi or Mnemonic.Clgi:
+            case Mnemonic.Vmrun or Mnemonic.Vmload or Mnemonic.Vmsave or Mnemonic.Vmmcall or Mnemonic.Vmgexit:
                 return true;
             case Mnemonic.Mov:
                 Register register = instruction.Op0Register;

@@ -46,6 +46,7 @@ internal sealed unsafe class HandlerTable(ProcessorModel model) : IDisposable
             || (handler = PortFamily.Bind(instruction)) != null
             || (handler = SystemCallFamily.Bind(instruction)) != null
             || (handler = ProcessorFamily.Bind(instruction)) != null
+            || (handler = SvmFamily.Bind(instruction)) != null
             || (handler = MonitorFamily.Bind(instruction)) != null
             || (handler = ControlRegisterFamily.Bind(instruction, memory)) != null
             || (handler = DescriptorTableFamily.Bind(instruction, memory)) != null

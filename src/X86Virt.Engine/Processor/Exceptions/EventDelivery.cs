@@ -14,12 +14,17 @@ internal static unsafe class EventDelivery
             Control.RestorePatched(s);
         if (s->ShutDown)
             return false;
-        if ((s->Attention & Attention.Exception) != 0 && !ExceptionDelivery.Deliver(cpu))
-            return false;
+        while ((s->Attention & (Attention.Exception | Attention.VmExit)) != 0)
+        {
+            if ((s->Attention & Attention.VmExit) != 0 ? !cpu.Svm!.Leave() : !ExceptionDelivery.Deliver(cpu))
+                return false;
+        }
         if ((s->Attention & Attention.DebugTrap) != 0 && InstructionBoundary.Shadow(s) != InterruptShadow.MovSs && !ExceptionDelivery.DeliverDebugTrap(cpu))
             return false;
         if ((s->Attention & Attention.Interrupt) != 0 && !ServiceInterrupts(cpu))
             return false;
+        if ((s->Attention & Attention.VmExit) != 0)
+            return Service(cpu);
         return (s->Attention & (Attention.Stop | Attention.Halt)) == 0;
     }
 
@@ -33,6 +38,13 @@ internal static unsafe class EventDelivery
             if (InstructionBoundary.Shadow(s) != InterruptShadow.None)
                 return true;
             cpu.WithdrawAttention(Attention.Interrupt);
+            if (s->GlobalInterruptsOff)
+            {
+                s->InterruptDeferred = true;
+                return true;
+            }
+            if (s->GuestMode && cpu.Svm!.TakesInterrupt())
+                return true;
             InterruptEvent e;
             if (s->NmiPending && !s->NmiBlocked)
             {
@@ -41,20 +53,19 @@ internal static unsafe class EventDelivery
                 cpu.Statistics.Nmis++;
                 e = new InterruptEvent((byte)Vector.Nmi, EventSource.External, s->Rip);
             }
-            else if ((s->SystemFlags & Flags.If) == 0)
-            {
-                s->InterruptDeferred = true;
-                return true;
-            }
-            else if (cpu.Bus.InterruptPending)
+            else if (cpu.Bus.InterruptPending && cpu.AllowsInterrupts)
             {
                 e = new InterruptEvent(cpu.Bus.AcknowledgeInterrupt(), EventSource.External, s->Rip);
                 cpu.Statistics.Interrupts++;
             }
+            else if (s->GuestMode && cpu.Svm!.TryTakeVirtual(out byte vector))
+            {
+                e = new InterruptEvent(vector, EventSource.External, s->Rip);
+            }
             else
             {
                 // An NMI that waits for IRET is looked at again there.
-                s->InterruptDeferred = s->NmiPending;
+                s->InterruptDeferred = s->NmiPending || (s->SystemFlags & Flags.If) == 0;
                 return true;
             }
             s->Halted = false;

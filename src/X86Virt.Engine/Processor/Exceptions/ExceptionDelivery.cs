@@ -14,29 +14,37 @@ internal static unsafe class ExceptionDelivery
         DoubleFault,
     }
 
-    /// <summary>Delivers <see cref="CpuState.Exception"/>; false after a triple fault, with the processor shut down.</summary>
+    /// <summary>
+    /// Delivers <see cref="CpuState.Exception"/>; false after a triple fault, with the processor shut down. In guest mode it may come to a #VMEXIT instead.
+    /// </summary>
     public static bool Deliver(Cpu cpu)
     {
         CpuState* s = cpu.State;
         Class before = Class.Benign;
         while (true)
         {
+            if ((s->Attention & Attention.VmExit) != 0)
+                return true;
             s->Attended(Attention.Exception);
             Class now = Classify(s->Exception.Vector);
             Record(cpu);
+            // Whether it becomes a double fault is a question only if it is not intercepted (AMD volume 2, 15.12).
+            if (Intercept.TakesException(s))
+                return true;
             // CR2 tells of the last page fault, also of one that turns into a double fault or shuts down.
             if (now == Class.PageFault)
                 s->Cr2 = s->Exception.Address;
             if (before == Class.DoubleFault && now != Class.Benign)
             {
-                Shutdown(cpu);
-                return false;
+                return Intercept.Takes(s, null, SvmExitCode.Shutdown) || Shutdown(cpu);
             }
             if ((before == Class.Contributory && now == Class.Contributory) || (before == Class.PageFault && now is Class.Contributory or Class.PageFault))
             {
                 s->Exception = new PendingException { Vector = Vector.DoubleFault, HasErrorCode = true };
                 now = Class.DoubleFault;
                 Record(cpu);
+                if (Intercept.TakesException(s))
+                    return true;
             }
             if (Enter(cpu))
                 return true;
@@ -76,12 +84,14 @@ internal static unsafe class ExceptionDelivery
             e.Vector == Vector.PageFault ? e.Address : null, s->Retired));
     }
 
-    private static void Shutdown(Cpu cpu)
+    /// <summary>Stops the processor until RESET; returns false.</summary>
+    internal static bool Shutdown(Cpu cpu)
     {
         CpuState* s = cpu.State;
         s->ShutDown = true;
         s->Attend(Attention.Halt);
         cpu.Bus.ProcessorShutdown();
+        return false;
     }
 
     private static Class Classify(Vector vector) => vector switch

@@ -37,14 +37,19 @@ public static unsafe class Fault
         return null;
     }
 
+    /// <summary>Puts RIP on the instruction, of which nothing is done; null leaves it where it is.</summary>
+    internal static void Rewind(CpuState* s, Op* op)
+    {
+        if (op == null)
+            return;
+        s->Rip = Control.RipOf(s, op);
+        s->Budget += Op.BlockOf(op)->Count - op->Ordinal;
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static Op* Raise(CpuState* s, Op* op, Vector vector, uint errorCode, bool hasErrorCode)
     {
-        if (op != null)
-        {
-            s->Rip = Control.RipOf(s, op);
-            s->Budget += Op.BlockOf(op)->Count - op->Ordinal;
-        }
+        Rewind(s, op);
         s->Exception = new PendingException { Vector = vector, ErrorCode = errorCode, HasErrorCode = hasErrorCode };
         s->Attend(Attention.Exception);
         return null;

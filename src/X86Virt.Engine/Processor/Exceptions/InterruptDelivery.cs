@@ -18,6 +18,8 @@ internal static unsafe class InterruptDelivery
             s->MonitorArmed = false;
             InstructionBoundary.Clear(s);
         }
+        if (s->GuestMode)
+            s->EventInFlight = delivered ? default : VmcbEvent.Of(e);
         return delivered;
     }
 

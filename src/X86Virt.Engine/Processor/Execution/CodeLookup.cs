@@ -2,8 +2,8 @@ namespace X86Virt.Engine.Processor;
 
 /// <summary>
 /// The direct-mapped tables, one for each <see cref="CodeMode"/>, that lead from a linear address to the code of the block that starts there.
-/// An entry's tag is the address without its page offset, exclusive-or <see cref="CpuState.LookupKey"/>, whose 12 bits (access mode and a
-/// generation that is never 0) stand where a shifted address has none; the place in the table tells the rest of the address. So one comparison
+/// An entry's tag is the address without its page offset, exclusive-or <see cref="CpuState.LookupKey"/>, whose 12 bits (access mode, guest mode
+/// and a generation that is never 0) stand where a shifted address has none; the place in the table tells the rest of the address. So one comparison
 /// decides, an empty entry (0) matches nothing, and advancing the generation drops all entries at once.
 /// </summary>
 internal static unsafe class CodeLookup
@@ -17,7 +17,7 @@ internal static unsafe class CodeLookup
     /// <summary>Bits of the filter that tells which pages have entries.</summary>
     public const int PageBits = 1024;
 
-    private const int Modes = 128;
+    public const int Modes = 256;
     private const int TableSize = 3 * Entries * sizeof(ulong);
     public const int SizeInBytes = Modes * TableSize;
 
@@ -76,6 +76,6 @@ internal static unsafe class CodeLookup
             if ((s->LookupModes[mode >> 6] & (1UL << mode)) != 0)
                 new Span<ulong>((byte*)s + TagsOffset((CodeMode)mode), Entries).Clear();
         }
-        s->LookupModes[0] = s->LookupModes[1] = 0;
+        new Span<ulong>(s->LookupModes, Modes / 64).Clear();
     }
 }

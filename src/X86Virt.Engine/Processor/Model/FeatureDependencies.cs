@@ -51,6 +51,7 @@ internal static class FeatureDependencies
         Vaes => [Avx2, Aes],
         Vpclmulqdq => [Avx2, Pclmulqdq],
         LongMode => [Pae, Msr, Syscall, Nx, Fxsr, Sse2, Cmov, Cx8, Tsc, Pge],
+        Svm => [LongMode, Msr],
         LahfSahf64 or Page1Gb or FsGsBase or Pcid or La57 => [LongMode],
         Cx16 => [LongMode, Cx8],
         Invpcid => [Pcid],

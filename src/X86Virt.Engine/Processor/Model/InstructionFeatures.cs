@@ -63,6 +63,7 @@ internal static class InstructionFeatures
         CpuidFeature.SYSCALL => ProcessorFeature.Syscall,
         CpuidFeature.RDTSCP => ProcessorFeature.Rdtscp,
         CpuidFeature.X64 => ProcessorFeature.LongMode,
+        CpuidFeature.SVM => ProcessorFeature.Svm,
         CpuidFeature.LZCNT => ProcessorFeature.Lzcnt,
         CpuidFeature.SSE4A => ProcessorFeature.Sse4a,
         CpuidFeature.MONITOR => ProcessorFeature.Monitor,

@@ -25,7 +25,7 @@ public enum ProcessorFeature
     Syscall = 128 + 11, Nx = 128 + 20, MmxExt = 128 + 22, Ffxsr = 128 + 25, Page1Gb = 128 + 26, Rdtscp = 128 + 27, LongMode = 128 + 29,
 
     // Function 0x80000001, ECX.
-    LahfSahf64 = 160, AltMovCr8 = 160 + 4, Lzcnt = 160 + 5, Sse4a = 160 + 6, Prefetchw = 160 + 8,
+    LahfSahf64 = 160, Svm = 160 + 2, AltMovCr8 = 160 + 4, Lzcnt = 160 + 5, Sse4a = 160 + 6, Prefetchw = 160 + 8,
 
     // Function 0xD subfunction 1, EAX.
     Xsaveopt = 192, Xsavec = 193,

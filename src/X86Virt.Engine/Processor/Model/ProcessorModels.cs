@@ -21,9 +21,9 @@ public static class ProcessorModels
 
     private static readonly ProcessorModelDefinition[] Definitions =
     [
-        // Everything there is, under the family of a current server processor. Waiting on an address (MONITOR) and
-        // 5-level paging are left to those who ask: a halt costs less, and so does a walk of four levels.
-        new(ProcessorModel.DefaultName, "X86Virt virtual processor", false, 0x0083_0F10, FeatureSet.All.Except(ProcessorFeature.Monitor, La57)),
+        // Everything there is, under the family of a current server processor. Waiting on an address (MONITOR), 5-level paging
+        // and SVM are left to those who ask: a halt costs less, so does a walk of four levels, and kernels start hypervisors of their own.
+        new(ProcessorModel.DefaultName, "X86Virt virtual processor", false, 0x0083_0F10, FeatureSet.All.Except(ProcessorFeature.Monitor, La57, ProcessorFeature.Svm)),
         new("Pentium", "Pentium", true, 0x0000_0543, new FeatureSet(Fpu, Vme, De, Pse, Tsc, Msr, Mce, Cx8, Apic)),
         new("Pentium3", "Pentium III", true, 0x0000_0686, Pentium3Features),
         new("Opteron", "Opteron", false, 0x0000_0F5A, OpteronFeatures),

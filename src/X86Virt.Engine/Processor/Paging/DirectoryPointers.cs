@@ -11,15 +11,18 @@ internal static unsafe class DirectoryPointers
     private const ulong Present = 1;
     private const ulong LowReserved = 0x1E6;
 
+    /// <summary>Present, with a reserved bit set.</summary>
+    public static bool IsInvalid(Cpu cpu, ulong entry)
+        => (entry & Present) != 0 && (entry & (~((1UL << cpu.PhysicalAddressBits) - 1) | LowReserved)) != 0;
+
     /// <summary>Reads all four; false, with none changed, if one that is present sets a reserved bit.</summary>
     public static bool Load(Cpu cpu, ulong cr3)
     {
-        ulong reserved = ~((1UL << cpu.PhysicalAddressBits) - 1) | LowReserved;
         ulong* entries = stackalloc ulong[Count];
         for (int i = 0; i < Count; i++)
         {
             entries[i] = cpu.Memory.Read((cr3 & TableMask) + (ulong)i * 8, 8);
-            if ((entries[i] & Present) != 0 && (entries[i] & reserved) != 0)
+            if (IsInvalid(cpu, entries[i]))
                 return false;
         }
         for (int i = 0; i < Count; i++)

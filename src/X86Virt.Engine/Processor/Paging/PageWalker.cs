@@ -13,6 +13,9 @@ public enum PageFaultCode : uint
     User = 4,
     Reserved = 8,
     Fetch = 16,
+
+    /// <summary>Not the guest's fault but one of nested page tables, of which <see cref="NestedPaging"/> knows; no bit of an error code.</summary>
+    Nested = 1u << 31,
 }
 
 /// <summary>One level of a page walk, for people and for shadows.</summary>
@@ -72,11 +75,12 @@ public static unsafe class PageWalker
             path->Top = path->Last = 0;
             physical = linear & 0xFFFF_FFFF;
             permissions = PagePermissions.Read | PagePermissions.Write | PagePermissions.Fetch | PagePermissions.Dirty;
-            return true;
+            return cpu.Nested == null || Nest(cpu, access, update, ref physical, ref permissions, out fault);
         }
 
         PhysicalMemory memory = cpu.Memory;
         int number = PageTableFormat.Current(s);
+        NestedPaging? nested = cpu.Nested;
         PageTableFormat* format = cpu.PageTables + number;
         int level = PageTableFormat.Levels(s, number);
         PageRights rights = PageRights.All;
@@ -93,9 +97,18 @@ public static unsafe class PageWalker
             int index = (int)(linear >> 30) & (DirectoryPointers.Count - 1);
             entry = s->DirectoryPointers[index];
             path->Addresses[level] = (s->Cr3 & DirectoryPointers.TableMask) + (ulong)index * 8;
+            if (nested != null)
+            {
+                // They are not kept, but read by every walk (AMD volume 2, 15.25.10).
+                if (!nested.TranslateTable(path->Addresses[level], update, out ulong host))
+                    return Fault(path, level, PageFaultCode.Nested, out physical, out permissions, out fault);
+                entry = memory.Read(host, sizeof(ulong));
+            }
             path->Entries[level] = entry;
             if ((entry & PageEntry.Present) == 0)
                 return Fault(path, level, Code(s, mode, access), out physical, out permissions, out fault);
+            if (nested != null && DirectoryPointers.IsInvalid(cpu, entry))
+                return Fault(path, level, Code(s, mode, access) | PageFaultCode.Present | PageFaultCode.Reserved, out physical, out permissions, out fault);
             table = entry & format->Level(level)->TableMask;
             level--;
         }
@@ -103,6 +116,8 @@ public static unsafe class PageWalker
         {
             f = format->Level(level);
             ulong address = table + f->Index(linear) * (ulong)format->EntrySize;
+            if (nested != null && !nested.TranslateTable(address, update, out address))
+                return Fault(path, level, PageFaultCode.Nested, out physical, out permissions, out fault);
             entry = memory.Read(address, format->EntrySize);
             path->Addresses[level] = address;
             path->Entries[level] = entry;
@@ -137,6 +152,20 @@ public static unsafe class PageWalker
             permissions |= PagePermissions.Global;
         if (level > 1)
             permissions |= PagePermissions.Large;
+        return nested == null || Nest(cpu, access, update, ref physical, ref permissions, out fault);
+    }
+
+    /// <summary>From the guest-physical address to the host's, with the rights that the nested tables leave.</summary>
+    private static bool Nest(Cpu cpu, PagePermissions access, bool update, ref ulong physical, ref PagePermissions permissions, out PageFaultCode fault)
+    {
+        const PagePermissions Common = PagePermissions.Read | PagePermissions.Write | PagePermissions.Fetch | PagePermissions.Dirty;
+        fault = PageFaultCode.None;
+        if (!cpu.Nested!.TranslatePage(physical, access, update, out physical, out PagePermissions allowed))
+        {
+            fault = PageFaultCode.Nested;
+            return false;
+        }
+        permissions &= allowed | ~Common;
         return true;
     }
 

@@ -65,7 +65,7 @@ internal static unsafe class SlowMemory
     /// <summary>The entry of an address in a mode that need not be the one in force: the processor's own accesses have tags to match, too.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TlbEntry* Entry(CpuState* s, AccessMode mode, ulong linear)
-        => (TlbEntry*)((byte*)s + CpuState.TlbOffset) + (int)mode * Tlb.Entries + (int)((linear >> 12) & Tlb.IndexMask);
+        => s->Tlbs + (int)mode * Tlb.Entries + (int)((linear >> 12) & Tlb.IndexMask);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool InPage(ulong linear, int size) => ((linear ^ (linear + (ulong)(size - 1))) & ~0xFFFUL) == 0;
@@ -102,7 +102,7 @@ internal static unsafe class SlowMemory
         {
             PagePermissions permissions;
             PageFaultCode fault;
-            bool mapped = cpu.Shadow is { } shadow
+            bool mapped = cpu.Shadow is { } shadow && cpu.Nested == null
                 ? shadow.Translate(linear, mode, access, out physical, out permissions, out fault)
                 : PageWalker.Walk(cpu, linear, mode, access, true, out physical, out permissions, out fault);
             if (!mapped)
@@ -110,7 +110,10 @@ internal static unsafe class SlowMemory
                 // The entry that faulted goes, as hardware drops it: the guest's handler need not flush after mending the tables.
                 if (t != null)
                     cpu.FlushTlbPage(linear);
-                Fault.Page(cpu.State, op, linear, fault);
+                if ((fault & PageFaultCode.Nested) != 0)
+                    cpu.Svm!.RaiseNestedFault(op);
+                else
+                    Fault.Page(cpu.State, op, linear, fault);
                 return false;
             }
             t = cpu.Tlb.Fill(mode, linear, physical, permissions);

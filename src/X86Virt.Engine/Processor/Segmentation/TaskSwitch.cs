@@ -15,11 +15,14 @@ internal enum TaskSwitchKind
 /// <summary>Hardware task switches through 16- and 32-bit task-state segments (AMD volume 2, 12.3).</summary>
 internal static unsafe class TaskSwitch
 {
+    // EXITINFO2 of an intercepted switch (AMD volume 2, 15.14.1).
+    private const ulong ExitIret = 1UL << 36, ExitJump = 1UL << 38, ExitHasErrorCode = 1UL << 44, ExitResume = 1UL << 48;
+
     /// <summary>Delivers an event through a task gate of the IDT.</summary>
     public static bool ThroughGate(CpuState* s, Op* op, ushort selector, in InterruptEvent e)
     {
         if (!ReadAvailable(s, op, selector, e.External, out Descriptor tss)
-            || !Switch(s, op, selector, tss, TaskSwitchKind.Nested, e.ReturnRip, e.External, e.Resume))
+            || !Switch(s, op, selector, tss, TaskSwitchKind.Nested, e.ReturnRip, e.External, e.Resume, e.HasErrorCode ? ExitHasErrorCode | e.ErrorCode : 0))
             return false;
         if (!e.HasErrorCode)
             return true;
@@ -91,7 +94,8 @@ internal static unsafe class TaskSwitch
     /// <param name="rip">Where the old task goes on.</param>
     /// <param name="external">EXT bit of error codes.</param>
     /// <param name="resume">RF is set in the flags saved.</param>
-    public static bool Switch(CpuState* s, Op* op, ushort selector, in Descriptor tss, TaskSwitchKind kind, ulong rip, uint external, bool resume = false)
+    /// <param name="exitInformation">What EXITINFO2 of an intercepted switch tells beside its kind.</param>
+    public static bool Switch(CpuState* s, Op* op, ushort selector, in Descriptor tss, TaskSwitchKind kind, ulong rip, uint external, bool resume = false, ulong exitInformation = 0)
     {
         bool wide = (tss.Type & 8) != 0;
         SegmentRegister* tr = CpuState.Seg(s, Segment.Tr);
@@ -101,6 +105,13 @@ internal static unsafe class TaskSwitch
         if (tss.Limit < (wide ? TaskState.Limit32 : TaskState.Limit16))
         {
             Fault.Raise(s, op, Vector.InvalidTss, DescriptorTables.ErrorCode(selector, external));
+            return false;
+        }
+
+        if (Intercept.Has(s, SvmExitCode.TaskSwitch))
+        {
+            ulong information = exitInformation | (kind == TaskSwitchKind.Return ? ExitIret : kind == TaskSwitchKind.Jump ? ExitJump : 0) | (resume ? ExitResume : 0);
+            Intercept.Exit(s, op, SvmExitCode.TaskSwitch, selector, information);
             return false;
         }
 

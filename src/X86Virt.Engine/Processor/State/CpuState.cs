@@ -45,11 +45,11 @@ public unsafe struct CpuState
     internal const int CpuidCountOffset = 0x7D8;
     internal const int CpuidValuesOffset = 0x7E0;
 
-    /// <summary>Offset from the state of the TLBs of all access modes, which share its allocation.</summary>
+    /// <summary>Offset from the state of the TLBs of all access modes, which share its allocation; those of guest mode (SVM) stand behind.</summary>
     internal const int TlbOffset = SizeInBytes;
 
     /// <summary>Offset from the state of the table that leads from linear addresses to code.</summary>
-    internal const int LookupOffset = TlbOffset + Processor.Tlb.SizeInBytes;
+    internal const int LookupOffset = TlbOffset + 2 * Processor.Tlb.SizeInBytes;
     internal const int AllocationSize = LookupOffset + CodeLookup.SizeInBytes;
 
     // Fields that stubs of host-executed instructions name.
@@ -160,7 +160,22 @@ public unsafe struct CpuState
     [FieldOffset(0xB00)] internal fixed ulong LookupPages[CodeLookup.PageBits / 64];
 
     /// <summary>A bit for each mode that has had entries in <see cref="CodeLookup"/>.</summary>
-    [FieldOffset(0x2E8)] internal fixed ulong LookupModes[2];
+    [FieldOffset(0xB80)] internal fixed ulong LookupModes[CodeLookup.Modes / 64];
+
+    /// <summary>The TLBs in force, the host's or the guest's: that of the first access mode.</summary>
+    [FieldOffset(0x2E8)] internal TlbEntry* Tlbs;
+
+    /// <summary>The VMCB's intercept words while a guest runs, zero otherwise: a bit for each <see cref="SvmExitCode"/> below 0xC0.</summary>
+    [FieldOffset(0xBA0)] internal fixed uint Intercepts[Vmcb.InterceptWords];
+
+    /// <summary>VMRUN has entered a guest.</summary>
+    [FieldOffset(0xBB8)] internal bool GuestMode;
+
+    /// <summary>GIF is clear: interrupts and NMIs wait.</summary>
+    [FieldOffset(0xBB9)] internal bool GlobalInterruptsOff;
+
+    /// <summary>In guest mode, the event whose delivery did not succeed.</summary>
+    [FieldOffset(0xBC0)] internal VmcbEvent EventInFlight;
 
     [FieldOffset(0x100)] public ulong Cr0;
     [FieldOffset(0x108)] public ulong Cr2;
@@ -323,6 +338,9 @@ public enum Attention : uint
     /// <summary><see cref="CpuState.PendingDebug"/> holds a debug trap.</summary>
     DebugTrap = 1 << 4,
 
+    /// <summary>Guest mode is to be left (#VMEXIT).</summary>
+    VmExit = 1 << 5,
+
     /// <summary>An interrupt controller, an NMI or IF changed: look whether an interrupt is due.</summary>
     Interrupt = 1 << 8,
 
@@ -354,7 +372,10 @@ public enum CodeMode : uint
     /// <summary>The same of x87 and MMX instructions.</summary>
     X87 = 1 << 6,
 
-    Mask = 0x7F,
+    /// <summary>PUSHF, POPF or PAUSE may leave guest mode, so that their handlers must be asked.</summary>
+    Intercepts = 1 << 7,
+
+    Mask = 0xFF,
 }
 
 /// <summary>Which permissions data accesses are checked with; each has a TLB of its own.</summary>

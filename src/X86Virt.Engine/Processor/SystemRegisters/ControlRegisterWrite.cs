@@ -33,7 +33,7 @@ internal static unsafe class ControlRegisterWrite
                 s->Efer &= ~Efer.Lma;
             }
         }
-        if ((changed & (Cr0.Pg | Cr0.Nw | Cr0.Cd)) != 0 && UsesDirectoryPointers(s, now, s->Cr4) && !DirectoryPointers.Load(cpu, s->Cr3))
+        if ((changed & (Cr0.Pg | Cr0.Nw | Cr0.Cd)) != 0 && UsesDirectoryPointers(cpu, now, s->Cr4) && !DirectoryPointers.Load(cpu, s->Cr3))
             return Refuse(s, op);
         s->Cr0 = now;
         if ((changed & (Cr0.Pg | Cr0.Pe | Cr0.Wp)) != 0)
@@ -53,7 +53,7 @@ internal static unsafe class ControlRegisterWrite
             if ((value & reserved) != 0)
                 return Refuse(s, op);
         }
-        else if (UsesDirectoryPointers(s, s->Cr0, s->Cr4) && !DirectoryPointers.Load(cpu, value))
+        else if (UsesDirectoryPointers(cpu, s->Cr0, s->Cr4) && !DirectoryPointers.Load(cpu, value))
         {
             return Refuse(s, op);
         }
@@ -71,7 +71,7 @@ internal static unsafe class ControlRegisterWrite
             || (s->LongMode && ((value & Cr4.Pae) == 0 || (changed & Cr4.La57) != 0))
             || ((value & ~s->Cr4 & Cr4.Pcide) != 0 && (!s->LongMode || (s->Cr3 & 0xFFF) != 0)))
             return Refuse(s, op);
-        if ((changed & (Cr4.Pae | Cr4.Pge | Cr4.Pse | Cr4.Smep)) != 0 && UsesDirectoryPointers(s, s->Cr0, value) && !DirectoryPointers.Load(cpu, s->Cr3))
+        if ((changed & (Cr4.Pae | Cr4.Pge | Cr4.Pse | Cr4.Smep)) != 0 && UsesDirectoryPointers(cpu, s->Cr0, value) && !DirectoryPointers.Load(cpu, s->Cr3))
             return Refuse(s, op);
         s->Cr4 = value;
         s->CpuidKnown = false;
@@ -86,13 +86,15 @@ internal static unsafe class ControlRegisterWrite
     {
         if (value > 0xF)
             return Refuse(s, op);
-        Cpu.Of(s).Bus.TaskPriority = value;
+        Cpu.Of(s).TaskPriority = value;
         return true;
     }
 
-    /// <summary>PAE paging outside long mode; paging is on in long mode whenever it is enabled, so EFER.LME tells.</summary>
-    private static bool UsesDirectoryPointers(CpuState* s, ulong cr0, ulong cr4)
-        => (cr0 & Cr0.Pg) != 0 && (cr4 & Cr4.Pae) != 0 && (s->Efer & Efer.Lme) == 0;
+    /// <summary>
+    /// PAE paging outside long mode; paging is on in long mode whenever it is enabled, so EFER.LME tells. Nested paging reads them in every walk.
+    /// </summary>
+    private static bool UsesDirectoryPointers(Cpu cpu, ulong cr0, ulong cr4)
+        => (cr0 & Cr0.Pg) != 0 && (cr4 & Cr4.Pae) != 0 && (cpu.State->Efer & Efer.Lme) == 0 && cpu.Nested == null;
 
     private static bool Refuse(CpuState* s, Op* op)
     {

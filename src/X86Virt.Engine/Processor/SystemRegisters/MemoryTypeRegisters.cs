@@ -57,9 +57,12 @@ internal static unsafe class MemoryTypeRegisters
         }
     }
 
+    /// <summary>Whether all eight types of a PAT exist.</summary>
+    public static bool IsPat(ulong value) => AllOf(value, type => IsRangeType(type) || type == UncachedMinus);
+
     public static bool TryWritePat(CpuState* s, ulong value)
     {
-        if (!AllOf(value, type => IsRangeType(type) || type == UncachedMinus))
+        if (!IsPat(value))
             return false;
         s->Pat = value;
         return true;

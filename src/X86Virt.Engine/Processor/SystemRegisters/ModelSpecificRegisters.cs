@@ -36,7 +36,7 @@ internal static unsafe class ModelSpecificRegisters
             case PentiumMachineCheckAddress or PentiumMachineCheckType when HasPentiumMachineCheck(cpu):
                 return true;
             case TimeStampCounter when cpu.Model.Has(ProcessorFeature.Tsc):
-                value = cpu.Bus.TimeStamp + s->TscOffset;
+                value = cpu.TimeStamp;
                 return true;
             case TscAdjust when cpu.Model.Has(ProcessorFeature.TscAdjust):
                 value = s->TscAdjust;
@@ -92,6 +92,8 @@ internal static unsafe class ModelSpecificRegisters
             value = *register;
             return true;
         }
+        if (cpu.Svm is { } svm && SvmRegisters.TryRead(svm, index, out value))
+            return true;
         if (!cpu.Model.IsIntel && AmdRegisters.TryRead(s, index, out value))
             return true;
         cpu.Statistics.UnknownMsrs.Note(index);
@@ -158,6 +160,8 @@ internal static unsafe class ModelSpecificRegisters
                 s->AddressBase[(int)(index == FsBase ? Segment.Fs : Segment.Gs)] = value;
             return true;
         }
+        if (cpu.Svm is { } svm && SvmRegisters.Exists(index))
+            return SvmRegisters.TryWrite(cpu, svm, index, value);
         if (!cpu.Model.IsIntel && AmdRegisters.TryWrite(s, index, value))
             return true;
         cpu.Statistics.UnknownMsrs.Note(index);
@@ -214,7 +218,20 @@ internal static unsafe class ModelSpecificRegisters
     private static bool TrySetEfer(Cpu cpu, ulong value)
     {
         CpuState* s = cpu.State;
-        ulong allowed = Processor.Efer.Lma;
+        ulong changed = value ^ s->Efer;
+        if ((value & ~(EferBits(cpu) | Processor.Efer.Lma)) != 0 || ((changed & Processor.Efer.Lme) != 0 && (s->Cr0 & Cr0.Pg) != 0))
+            return false;
+        s->Efer = (value & ~Processor.Efer.Lma) | (s->Efer & Processor.Efer.Lma);
+        if ((changed & Processor.Efer.Nxe) != 0)
+            cpu.FlushTlb(keepGlobal: false);
+        ModeChange.Update(cpu);
+        return true;
+    }
+
+    /// <summary>Bits of EFER that software may set.</summary>
+    internal static ulong EferBits(Cpu cpu)
+    {
+        ulong allowed = 0;
         void Allow(ProcessorFeature feature, ulong bits)
         {
             if (cpu.Model.Has(feature))
@@ -225,13 +242,8 @@ internal static unsafe class ModelSpecificRegisters
         Allow(ProcessorFeature.Nx, Processor.Efer.Nxe);
         Allow(ProcessorFeature.Ffxsr, Processor.Efer.Ffxsr);
         Allow(ProcessorFeature.AutomaticIbrs, AutomaticIbrs);
-        ulong changed = value ^ s->Efer;
-        if ((value & ~allowed) != 0 || ((changed & Processor.Efer.Lme) != 0 && (s->Cr0 & Cr0.Pg) != 0))
-            return false;
-        s->Efer = (value & ~Processor.Efer.Lma) | (s->Efer & Processor.Efer.Lma);
-        if ((changed & Processor.Efer.Nxe) != 0)
-            cpu.FlushTlb(keepGlobal: false);
-        ModeChange.Update(cpu);
-        return true;
+        if (cpu.Svm is { } svm && !SvmRegisters.IsDisabled(svm))
+            allowed |= Processor.Efer.Svme;
+        return allowed;
     }
 }

@@ -189,7 +189,7 @@ internal sealed unsafe class BlockCache : IDisposable
         if ((_memory.Tracking(page) & PageTracking.Code) == 0)
         {
             _memory.Track(page, PageTracking.Code);
-            _cpu.Tlb.CloseWrites(_memory.Block + ((ulong)page << 12));
+            _cpu.CloseWrites(_memory.Block + ((ulong)page << 12));
         }
     }
 

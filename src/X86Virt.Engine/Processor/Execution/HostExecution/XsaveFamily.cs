@@ -264,6 +264,8 @@ internal static unsafe class XsaveFamily
         if (s->Cpl != 0 || (uint)s->Rcx != 0 || (value & X87) == 0 || (value & ~Cpu.Of(s).Model.StateComponents) != 0
             || (value & (Sse | Avx)) == Avx)
             return Fault.GeneralProtection(s, op);
+        if (Intercept.Takes(s, op, SvmExitCode.Xsetbv))
+            return null;
         s->Xcr0 = value;
         s->CpuidKnown = false;
         ModeChange.Update(Cpu.Of(s));

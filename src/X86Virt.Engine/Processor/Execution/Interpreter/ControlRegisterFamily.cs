@@ -55,6 +55,8 @@ internal static unsafe class ControlRegisterFamily
             return Fault.InvalidOpcode(s, op);
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
+        if (Intercept.TakesMovCr(s, op, SvmExitCode.Cr0Read, op->Source, op->Destination))
+            return null;
         Cpu cpu = Cpu.Of(s);
         cpu.Statistics.ControlRegisterReads++;
         ulong value = op->Source switch
@@ -63,7 +65,7 @@ internal static unsafe class ControlRegisterFamily
             2 => s->Cr2,
             3 => s->Cr3,
             4 => s->Cr4,
-            _ => cpu.Bus.TaskPriority,
+            _ => cpu.TaskPriority,
         };
         Operand.SetRegister<T>(s, op->Destination, value);
         return Control.Complete(s, op);
@@ -75,8 +77,11 @@ internal static unsafe class ControlRegisterFamily
             return Fault.InvalidOpcode(s, op);
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
-        Cpu.Of(s).Statistics.ControlRegisterWrites++;
         ulong value = Operand.Register<T>(s, op->Source);
+        if (Intercept.TakesMovCr(s, op, SvmExitCode.Cr0Write, op->Destination, op->Source)
+            || (op->Destination == 0 && Intercept.TakesSelectiveCr0(s, op, value)))
+            return null;
+        Cpu.Of(s).Statistics.ControlRegisterWrites++;
         bool done = true;
         switch (op->Destination)
         {
@@ -100,8 +105,9 @@ internal static unsafe class ControlRegisterFamily
     }
 
     /// <summary>The checks of every access to a debug register, in their order; DR4 and DR5 are DR6 and DR7 unless CR4.DE reserves them.</summary>
-    private static bool OpenDebug(CpuState* s, Op* op, ref int number)
+    private static bool OpenDebug(CpuState* s, Op* op, ref int number, SvmExitCode intercept, int register)
     {
+        ulong named = (ulong)number;
         if (number is 4 or 5)
         {
             if ((s->Cr4 & Cr4.De) != 0)
@@ -116,6 +122,8 @@ internal static unsafe class ControlRegisterFamily
             Fault.GeneralProtection(s, op);
             return false;
         }
+        if (Intercept.Takes(s, op, intercept + named, (uint)register >> 3))
+            return false;
         if ((s->Dr[7] & DebugRegisters.Dr7GeneralDetect) != 0)
         {
             Fault.Debug(s, op, DebugRegisters.GeneralDetect);
@@ -128,7 +136,7 @@ internal static unsafe class ControlRegisterFamily
     private static Op* ReadDebug<T>(CpuState* s, Op* op) where T : unmanaged
     {
         int number = op->Source;
-        if (!OpenDebug(s, op, ref number))
+        if (!OpenDebug(s, op, ref number, SvmExitCode.Dr0Read, op->Destination))
             return null;
         Operand.SetRegister<T>(s, op->Destination, s->Dr[number]);
         return Control.Complete(s, op);
@@ -137,7 +145,7 @@ internal static unsafe class ControlRegisterFamily
     private static Op* WriteDebug<T>(CpuState* s, Op* op) where T : unmanaged
     {
         int number = op->Destination;
-        if (!OpenDebug(s, op, ref number))
+        if (!OpenDebug(s, op, ref number, SvmExitCode.Dr0Write, op->Source))
             return null;
         ulong value = Operand.Register<T>(s, op->Source);
         if (number >= 6 && value >> 32 != 0)
@@ -156,6 +164,8 @@ internal static unsafe class ControlRegisterFamily
     {
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
+        if (Intercept.Takes(s, op, SvmExitCode.Cr0Write))
+            return null;
         Cpu cpu = Cpu.Of(s);
         cpu.Statistics.ControlRegisterWrites++;
         s->Cr0 &= ~Cr0.Ts;
@@ -177,9 +187,11 @@ internal static unsafe class ControlRegisterFamily
     {
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
-        Cpu.Of(s).Statistics.ControlRegisterWrites++;
         const ulong Loaded = Cr0.Mp | Cr0.Em | Cr0.Ts;
         ulong cr0 = (s->Cr0 & ~Loaded) | (value & (Loaded | Cr0.Pe));
+        if (Intercept.Takes(s, op, SvmExitCode.Cr0Write) || Intercept.TakesSelectiveCr0(s, op, cr0))
+            return null;
+        Cpu.Of(s).Statistics.ControlRegisterWrites++;
         return ControlRegisterWrite.SetCr0(s, op, cr0) ? Control.Complete(s, op) : null;
     }
 
@@ -187,6 +199,8 @@ internal static unsafe class ControlRegisterFamily
     {
         if (UserMode.Prevents(s))
             return Fault.GeneralProtection(s, op);
+        if (Intercept.Takes(s, op, SvmExitCode.Cr0Read))
+            return null;
         Operand.SetRegister<T>(s, op->Destination, s->Cr0);
         return op + 1;
     }
@@ -195,6 +209,8 @@ internal static unsafe class ControlRegisterFamily
     {
         if (UserMode.Prevents(s))
             return Fault.GeneralProtection(s, op);
+        if (Intercept.Takes(s, op, SvmExitCode.Cr0Read))
+            return null;
         return Operand.WriteMemory<ushort>(s, op, s->Cr0) ? op + 1 : null;
     }
 }

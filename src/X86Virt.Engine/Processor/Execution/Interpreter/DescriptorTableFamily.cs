@@ -52,24 +52,49 @@ internal static unsafe class DescriptorTableFamily
     private interface ITableRegister
     {
         static abstract DescriptorTableRegister* Of(CpuState* s);
+        static abstract SvmExitCode Read { get; }
+        static abstract SvmExitCode Write { get; }
     }
 
-    private readonly struct GdtRegister : ITableRegister { public static DescriptorTableRegister* Of(CpuState* s) => &s->Gdtr; }
-    private readonly struct IdtRegister : ITableRegister { public static DescriptorTableRegister* Of(CpuState* s) => &s->Idtr; }
+    private readonly struct GdtRegister : ITableRegister
+    {
+        public static DescriptorTableRegister* Of(CpuState* s) => &s->Gdtr;
+        public static SvmExitCode Read => SvmExitCode.GdtrRead;
+        public static SvmExitCode Write => SvmExitCode.GdtrWrite;
+    }
+
+    private readonly struct IdtRegister : ITableRegister
+    {
+        public static DescriptorTableRegister* Of(CpuState* s) => &s->Idtr;
+        public static SvmExitCode Read => SvmExitCode.IdtrRead;
+        public static SvmExitCode Write => SvmExitCode.IdtrWrite;
+    }
 
     private interface ISystemSegment
     {
         static abstract Segment Segment { get; }
+        static abstract SvmExitCode Read { get; }
     }
 
-    private readonly struct LdtrName : ISystemSegment { public static Segment Segment => Segment.Ldtr; }
-    private readonly struct TrName : ISystemSegment { public static Segment Segment => Segment.Tr; }
+    private readonly struct LdtrName : ISystemSegment
+    {
+        public static Segment Segment => Segment.Ldtr;
+        public static SvmExitCode Read => SvmExitCode.LdtrRead;
+    }
+
+    private readonly struct TrName : ISystemSegment
+    {
+        public static Segment Segment => Segment.Tr;
+        public static SvmExitCode Read => SvmExitCode.TrRead;
+    }
 
     /// <summary>T is the operand size; a 16-bit one loads 24 bits of base.</summary>
     private static Op* LoadTable<TRegister, T>(CpuState* s, Op* op) where TRegister : struct, ITableRegister where T : unmanaged
     {
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
+        if (Intercept.Takes(s, op, TRegister.Write))
+            return null;
         ulong address = Operand.EffectiveAddress(s, op);
         if (!Operand.Linear(s, op, op->Segment, address, 2, false, out ulong linear)
             || !Operand.Linear(s, op, op->Segment, Operand.WrapAddress(op, address + 2), sizeof(T) == 8 ? 8 : 4, false, out ulong linear2)
@@ -97,6 +122,8 @@ internal static unsafe class DescriptorTableFamily
     {
         if (UserMode.Prevents(s))
             return Fault.GeneralProtection(s, op);
+        if (Intercept.Takes(s, op, TRegister.Read))
+            return null;
         DescriptorTableRegister r = *TRegister.Of(s);
         ulong address = Operand.EffectiveAddress(s, op);
         if (!Operand.Linear(s, op, op->Segment, address, 2, true, out ulong linear)
@@ -108,22 +135,22 @@ internal static unsafe class DescriptorTableFamily
         return LinearMemory.Write(s, op, linear2, raw) ? op + 1 : null;
     }
 
-    private static bool OpenSystem(CpuState* s, Op* op)
+    private static bool OpenSystem(CpuState* s, Op* op, SvmExitCode intercept)
     {
         if (!s->ProtectedMode || s->Virtual8086)
             Fault.InvalidOpcode(s, op);
         else if (s->Cpl != 0)
             Fault.GeneralProtection(s, op);
         else
-            return true;
+            return !Intercept.Takes(s, op, intercept);
         return false;
     }
 
     private static Op* LoadLdt(CpuState* s, Op* op)
-        => OpenSystem(s, op) ? SetLdt(s, op, (ushort)Operand.Register<ushort>(s, op->Destination)) : null;
+        => OpenSystem(s, op, SvmExitCode.LdtrWrite) ? SetLdt(s, op, (ushort)Operand.Register<ushort>(s, op->Destination)) : null;
 
     private static Op* LoadLdtMemory(CpuState* s, Op* op)
-        => OpenSystem(s, op) && Operand.ReadMemory<ushort>(s, op, out ulong selector) ? SetLdt(s, op, (ushort)selector) : null;
+        => OpenSystem(s, op, SvmExitCode.LdtrWrite) && Operand.ReadMemory<ushort>(s, op, out ulong selector) ? SetLdt(s, op, (ushort)selector) : null;
 
     private static Op* SetLdt(CpuState* s, Op* op, ushort selector)
     {
@@ -146,10 +173,10 @@ internal static unsafe class DescriptorTableFamily
     }
 
     private static Op* LoadTask(CpuState* s, Op* op)
-        => OpenSystem(s, op) ? SetTask(s, op, (ushort)Operand.Register<ushort>(s, op->Destination)) : null;
+        => OpenSystem(s, op, SvmExitCode.TrWrite) ? SetTask(s, op, (ushort)Operand.Register<ushort>(s, op->Destination)) : null;
 
     private static Op* LoadTaskMemory(CpuState* s, Op* op)
-        => OpenSystem(s, op) && Operand.ReadMemory<ushort>(s, op, out ulong selector) ? SetTask(s, op, (ushort)selector) : null;
+        => OpenSystem(s, op, SvmExitCode.TrWrite) && Operand.ReadMemory<ushort>(s, op, out ulong selector) ? SetTask(s, op, (ushort)selector) : null;
 
     private static Op* SetTask(CpuState* s, Op* op, ushort selector)
     {
@@ -188,23 +215,23 @@ internal static unsafe class DescriptorTableFamily
 
     private static Op* Store<TName, T>(CpuState* s, Op* op) where TName : struct, ISystemSegment where T : unmanaged
     {
-        if (!MayStore(s, op))
+        if (!MayStore(s, op, TName.Read))
             return null;
         Operand.SetRegister<T>(s, op->Destination, CpuState.Seg(s, TName.Segment)->Selector);
         return op + 1;
     }
 
     private static Op* StoreMemory<TName>(CpuState* s, Op* op) where TName : struct, ISystemSegment
-        => MayStore(s, op) && Operand.WriteMemory<ushort>(s, op, CpuState.Seg(s, TName.Segment)->Selector) ? op + 1 : null;
+        => MayStore(s, op, TName.Read) && Operand.WriteMemory<ushort>(s, op, CpuState.Seg(s, TName.Segment)->Selector) ? op + 1 : null;
 
-    private static bool MayStore(CpuState* s, Op* op)
+    private static bool MayStore(CpuState* s, Op* op, SvmExitCode intercept)
     {
         if (!s->ProtectedMode || s->Virtual8086)
             Fault.InvalidOpcode(s, op);
         else if (UserMode.Prevents(s))
             Fault.GeneralProtection(s, op);
         else
-            return true;
+            return !Intercept.Takes(s, op, intercept);
         return false;
     }
 }

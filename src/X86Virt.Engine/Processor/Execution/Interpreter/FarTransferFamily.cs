@@ -40,5 +40,6 @@ internal static unsafe class FarTransferFamily
 
     private static Op* Ret<T>(CpuState* s, Op* op) where T : unmanaged => FarReturn.Return(s, op, sizeof(T), (ushort)op->Immediate);
 
-    private static Op* Iret<T>(CpuState* s, Op* op) where T : unmanaged => FarReturn.Interrupt(s, op, sizeof(T));
+    private static Op* Iret<T>(CpuState* s, Op* op) where T : unmanaged
+        => Intercept.Takes(s, op, SvmExitCode.Iret) ? null : FarReturn.Interrupt(s, op, sizeof(T));
 }

@@ -29,6 +29,8 @@ internal static unsafe class FlagFamily
 
     private static Op* Push<T>(CpuState* s, Op* op) where T : unmanaged
     {
+        if (Intercept.Takes(s, op, SvmExitCode.Pushf))
+            return null;
         if (s->Virtual8086 && s->Iopl < 3)
             return Virtual8086Extensions.PushFlags(s, op, sizeof(T));
         ulong flags = (Flags.ToRflags(s->StatusFlags) | s->SystemFlags) & ~(Flags.Rf | Flags.Vm);
@@ -37,6 +39,8 @@ internal static unsafe class FlagFamily
 
     private static Op* Pop<T>(CpuState* s, Op* op) where T : unmanaged
     {
+        if (Intercept.Takes(s, op, SvmExitCode.Popf))
+            return null;
         if (s->Virtual8086 && s->Iopl < 3)
             return Virtual8086Extensions.PopFlags(s, op, sizeof(T));
         if (!Stack.Peek<T>(s, op, 0, out ulong flags))

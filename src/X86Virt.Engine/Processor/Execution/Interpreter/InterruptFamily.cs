@@ -31,18 +31,26 @@ internal static unsafe class InterruptFamily
     private static Op* Int(CpuState* s, Op* op)
     {
         byte vector = (byte)op->Immediate;
+        if (Intercept.Takes(s, op, SvmExitCode.SoftwareInterrupt, vector))
+            return null;
         if (s->Virtual8086 && Virtual8086Extensions.Redirect(s, op, vector))
             return null;
         return Deliver(s, op, vector, EventSource.Software);
     }
 
-    private static Op* Int3(CpuState* s, Op* op) => Deliver(s, op, (byte)Vector.Breakpoint, EventSource.Software);
+    private static Op* Int3(CpuState* s, Op* op)
+        => Intercept.TakesTrap(s, op, Vector.Breakpoint) ? null : Deliver(s, op, (byte)Vector.Breakpoint, EventSource.Software);
 
     private static Op* Into(CpuState* s, Op* op)
-        => (s->StatusFlags & Flags.Of) != 0 ? Deliver(s, op, (byte)Vector.Overflow, EventSource.Software) : Control.Complete(s, op);
+    {
+        if ((s->StatusFlags & Flags.Of) == 0)
+            return Control.Complete(s, op);
+        return Intercept.TakesTrap(s, op, Vector.Overflow) ? null : Deliver(s, op, (byte)Vector.Overflow, EventSource.Software);
+    }
 
     /// <summary>Like a debug trap that nothing in DR6 explains; the gate's DPL does not matter.</summary>
-    private static Op* Int1(CpuState* s, Op* op) => Deliver(s, op, (byte)Vector.Debug, EventSource.Exception);
+    private static Op* Int1(CpuState* s, Op* op)
+        => Intercept.Takes(s, op, SvmExitCode.Icebp) || Intercept.TakesTrap(s, op, Vector.Debug) ? null : Deliver(s, op, (byte)Vector.Debug, EventSource.Exception);
 
     private static Op* Deliver(CpuState* s, Op* op, byte vector, EventSource source)
     {
@@ -69,6 +77,8 @@ internal static unsafe class InterruptFamily
     {
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
+        if (Intercept.Takes(s, op, SvmExitCode.Hlt))
+            return null;
         s->Halted = true;
         s->Attend(Attention.Halt);
         Cpu.Of(s).Statistics.Halts++;

@@ -25,6 +25,8 @@ internal static unsafe class MonitorFamily
             return Fault.InvalidOpcode(s, op);
         if ((uint)s->Rcx != 0)
             return Fault.GeneralProtection(s, op);
+        if (Intercept.Takes(s, op, SvmExitCode.Monitor))
+            return null;
         Cpu cpu = Cpu.Of(s);
         if (!Operand.Linear(s, op, 1, false, out ulong linear) || !LinearMemory.ProbeRead(s, op, linear, 1)
             || !SlowMemory.Translate(cpu, op, s->AccessMode, linear, PagePermissions.Read, out ulong physical))
@@ -43,6 +45,8 @@ internal static unsafe class MonitorFamily
             return Fault.InvalidOpcode(s, op);
         if ((uint)s->Rcx != 0)
             return Fault.GeneralProtection(s, op);
+        if (Intercept.Takes(s, op, SvmExitCode.Mwait) || (s->MonitorArmed && Intercept.Takes(s, op, SvmExitCode.MwaitArmed)))
+            return null;
         Cpu cpu = Cpu.Of(s);
         if (s->MonitorArmed && (s->SystemFlags & Flags.If) != 0 && IsUnchanged(cpu))
         {

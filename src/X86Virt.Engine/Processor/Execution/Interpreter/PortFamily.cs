@@ -60,7 +60,7 @@ internal static unsafe class PortFamily
 
     private static Op* In<T>(CpuState* s, Op* op, ushort port) where T : unmanaged
     {
-        if (!IsAllowed(s, op, port, sizeof(T)))
+        if (!IsAllowed(s, op, port, sizeof(T)) || Intercept.TakesPort(s, op, port, sizeof(T), isIn: true, isString: false))
             return null;
         Control.Complete(s, op);
         Operand.SetRegister<T>(s, 0, Read<T>(s, op, port));
@@ -73,7 +73,7 @@ internal static unsafe class PortFamily
 
     private static Op* Out<T>(CpuState* s, Op* op, ushort port) where T : unmanaged
     {
-        if (!IsAllowed(s, op, port, sizeof(T)))
+        if (!IsAllowed(s, op, port, sizeof(T)) || Intercept.TakesPort(s, op, port, sizeof(T), isIn: false, isString: false))
             return null;
         Control.Complete(s, op);
         Write<T>(s, op, port, (uint)Operand.Register<T>(s, 0));
@@ -125,6 +125,8 @@ internal static unsafe class PortFamily
             return null;
         if (IsOver(s, op, mask))
             return Control.Complete(s, op);
+        if (Intercept.TakesPort(s, op, port, sizeof(T), isIn: true, isString: true))
+            return null;
         // The destination is checked before the device is read, as what was read from it would be lost.
         if (!Operand.Linear(s, op, Segment.Es, s->Rdi & mask, sizeof(T), true, out ulong linear) || !LinearMemory.ProbeWrite(s, op, linear, sizeof(T)))
             return null;
@@ -144,6 +146,8 @@ internal static unsafe class PortFamily
             return null;
         if (IsOver(s, op, mask))
             return Control.Complete(s, op);
+        if (Intercept.TakesPort(s, op, port, sizeof(T), isIn: false, isString: true))
+            return null;
         if (!Operand.Linear(s, op, op->Segment, s->Rsi & mask, sizeof(T), false, out ulong linear) || !LinearMemory.Read(s, op, linear, out T value))
             return null;
         Advance(s, Rsi, mask, (ulong)Step<T>(s));

@@ -25,8 +25,10 @@ internal static unsafe class ProcessorFamily
                 return &InvalidatePage;
             case Mnemonic.Invpcid:
                 return &InvalidateContext;
-            case Mnemonic.Invd or Mnemonic.Wbinvd:
+            case Mnemonic.Invd:
                 return &InvalidateCaches;
+            case Mnemonic.Wbinvd:
+                return &WriteBackCaches;
             case Mnemonic.Rdrand or Mnemonic.Rdseed:
                 return OperandShape.Size(instruction, 0) switch { 2 => &Random<ushort>, 4 => &Random<uint>, _ => &Random<ulong> };
             default:
@@ -36,6 +38,8 @@ internal static unsafe class ProcessorFamily
 
     private static Op* CpuIdentification(CpuState* s, Op* op)
     {
+        if (Intercept.Takes(s, op, SvmExitCode.Cpuid))
+            return null;
         Cpu cpu = Cpu.Of(s);
         cpu.Statistics.Cpuids++;
         (uint eax, uint ebx, uint ecx, uint edx) = CpuidLeaves.Read(cpu, (uint)s->Rax, (uint)s->Rcx);
@@ -55,30 +59,41 @@ internal static unsafe class ProcessorFamily
     {
         if (s->Cpl != 0 && (s->Cr4 & Cr4.Tsd) != 0)
             return Fault.GeneralProtection(s, op);
+        if (!Intercept.Takes(s, op, SvmExitCode.Rdtsc))
+            ReadCounter(s, op);
+        return null;
+    }
+
+    private static void ReadCounter(CpuState* s, Op* op)
+    {
         Cpu cpu = Cpu.Of(s);
         cpu.Statistics.TimeStampReads++;
         Control.Complete(s, op);
-        SetPair(s, cpu.Bus.TimeStamp + s->TscOffset);
-        return null;
+        SetPair(s, cpu.TimeStamp);
     }
 
     private static Op* ReadTimeStampAndProcessor(CpuState* s, Op* op)
     {
         if (s->Cpl != 0 && (s->Cr4 & Cr4.Tsd) != 0)
             return Fault.GeneralProtection(s, op);
-        ReadTimeStamp(s, op);
+        if (Intercept.Takes(s, op, SvmExitCode.Rdtscp))
+            return null;
+        ReadCounter(s, op);
         s->Rcx = (uint)s->TscAux;
         return null;
     }
 
     /// <summary>There are no performance counters.</summary>
-    private static Op* ReadPerformanceCounter(CpuState* s, Op* op) => Fault.GeneralProtection(s, op);
+    private static Op* ReadPerformanceCounter(CpuState* s, Op* op)
+        => (s->Cpl == 0 || (s->Cr4 & Cr4.Pce) != 0) && Intercept.Takes(s, op, SvmExitCode.Rdpmc) ? null : Fault.GeneralProtection(s, op);
 
     private static Op* ReadMsr(CpuState* s, Op* op)
     {
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
         Cpu cpu = Cpu.Of(s);
+        if (Intercept.TakesMsr(s, op, (uint)s->Rcx, write: false))
+            return null;
         cpu.Statistics.MsrReads.Note((uint)s->Rcx);
         if (!ModelSpecificRegisters.TryRead(cpu, (uint)s->Rcx, out ulong value))
             return Fault.GeneralProtection(s, op);
@@ -91,6 +106,8 @@ internal static unsafe class ProcessorFamily
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
         Cpu cpu = Cpu.Of(s);
+        if (Intercept.TakesMsr(s, op, (uint)s->Rcx, write: true))
+            return null;
         cpu.Statistics.MsrWrites.Note((uint)s->Rcx);
         if (!ModelSpecificRegisters.TryWrite(cpu, (uint)s->Rcx, (uint)s->Rax | s->Rdx << 32))
             return Fault.GeneralProtection(s, op);
@@ -101,11 +118,13 @@ internal static unsafe class ProcessorFamily
     {
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
-        Cpu cpu = Cpu.Of(s);
-        cpu.Statistics.PageInvalidations++;
         ulong linear = Operand.EffectiveAddress(s, op) + s->AddressBase[(int)op->Segment];
         if (!s->Code64)
             linear = (uint)linear;
+        if (Intercept.Takes(s, op, SvmExitCode.Invlpg, linear))
+            return null;
+        Cpu cpu = Cpu.Of(s);
+        cpu.Statistics.PageInvalidations++;
         // An address that is not canonical is in no entry.
         if (Canonical.Is(s, linear))
             cpu.FlushTlbPage(linear);
@@ -117,6 +136,8 @@ internal static unsafe class ProcessorFamily
     {
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
+        if (Intercept.Takes(s, op, SvmExitCode.Invpcid))
+            return null;
         ulong address = Operand.EffectiveAddress(s, op);
         if (!Operand.Linear(s, op, op->Segment, address, 16, false, out ulong linear)
             || !LinearMemory.Read(s, op, linear, out ulong context) || !LinearMemory.Read(s, op, linear + 8, out ulong page))
@@ -135,7 +156,16 @@ internal static unsafe class ProcessorFamily
     }
 
     /// <summary>Memory is coherent: there is nothing to write back or to drop.</summary>
-    private static Op* InvalidateCaches(CpuState* s, Op* op) => s->Cpl != 0 ? Fault.GeneralProtection(s, op) : Control.Complete(s, op);
+    private static Op* InvalidateCaches(CpuState* s, Op* op, SvmExitCode intercept)
+    {
+        if (s->Cpl != 0)
+            return Fault.GeneralProtection(s, op);
+        return Intercept.Takes(s, op, intercept) ? null : Control.Complete(s, op);
+    }
+
+    private static Op* InvalidateCaches(CpuState* s, Op* op) => InvalidateCaches(s, op, SvmExitCode.Invd);
+
+    private static Op* WriteBackCaches(CpuState* s, Op* op) => InvalidateCaches(s, op, SvmExitCode.Wbinvd);
 
     /// <summary>From a generator that starts alike in every machine (SplitMix64); always succeeds: CF set, the other flags clear.</summary>
     private static Op* Random<T>(CpuState* s, Op* op) where T : unmanaged

@@ -33,6 +33,8 @@ internal static unsafe class TranslationKinds
             return TranslationKind.Callout;
         if (DataUnitsOf.InLine(instruction, mode, op))
             return HasMemory(instruction) ? TranslationKind.Memory : TranslationKind.Register;
+        if ((mode & CodeMode.Intercepts) != 0 && MayLeaveGuest(instruction))
+            return TranslationKind.Callout;
         bool highByte = false;
         for (int i = 0; i < instruction.OpCount; i++)
         {
@@ -97,6 +99,10 @@ internal static unsafe class TranslationKinds
             return memory ? TranslationKind.Memory : TranslationKind.Register;
         return TranslationKind.Callout;
     }
+
+    /// <summary>What SVM can intercept of that which translated code would do by itself; CPUID in line asks on its own.</summary>
+    private static bool MayLeaveGuest(in Instruction instruction)
+        => instruction.Mnemonic is Mnemonic.Pause or Mnemonic.Pushfq or Mnemonic.Pushfd or Mnemonic.Popfq or Mnemonic.Popfd;
 
     /// <summary>No operand is a segment, control or debug register.</summary>
     private static bool IsGeneral(in Instruction instruction)

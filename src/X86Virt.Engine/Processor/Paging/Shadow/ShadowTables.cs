@@ -88,7 +88,7 @@ internal sealed unsafe class ShadowTables : IDisposable
         if ((_memory.Tracking(page) & PageTracking.Trace) == 0)
         {
             _memory.Track(page, PageTracking.Trace);
-            _cpu.Tlb.CloseWrites(_memory.Block + ((ulong)page << 12));
+            _cpu.CloseWrites(_memory.Block + ((ulong)page << 12));
         }
         return number;
     }

@@ -1,0 +1,142 @@
+namespace X86Virt.Engine.Processor;
+
+/// <summary>
+/// From guest-physical to host-physical addresses through the page tables of nCR3, in the host's format, as user accesses (AMD volume 2, 15.25).
+/// A fault is kept for the #VMEXIT.
+/// </summary>
+internal sealed unsafe class NestedPaging(Cpu cpu)
+{
+    private const int TlbEntries = 512;
+    private const ulong FinalBit = 1UL << 32, TableBit = 1UL << 33;
+    private const int DirectoryPointerLevel = 3;
+
+    private readonly Cpu _cpu = cpu;
+    private readonly Translation[] _tlb = new Translation[TlbEntries];
+    private PageTableFormat* _format;
+    private int _levels;
+    private ulong _root;
+    private bool _long, _reportsFetches;
+
+    /// <summary>A guest-physical page with what its nested entries allow; number 0 is none.</summary>
+    private struct Translation
+    {
+        public ulong PageNumberPlusOne;
+        public ulong HostPage;
+        public PagePermissions Permissions;
+    }
+
+    /// <summary>EXITINFO1 of the last fault.</summary>
+    public ulong FaultCode { get; private set; }
+
+    /// <summary>EXITINFO2 of the last fault: the guest-physical address.</summary>
+    public ulong FaultAddress { get; private set; }
+
+    /// <summary>Takes the host's paging mode, which must still be in force.</summary>
+    public void Begin(ulong nestedCr3)
+    {
+        CpuState* s = _cpu.State;
+        int number = PageTableFormat.Current(s);
+        _format = _cpu.PageTables + number;
+        _levels = PageTableFormat.Levels(s, number);
+        _long = s->LongMode;
+        _reportsFetches = (s->Cr4 & Cr4.Pae) != 0 && (s->Efer & Efer.Nxe) != 0;
+        _root = _levels == DirectoryPointerLevel ? nestedCr3 & DirectoryPointers.TableMask : nestedCr3 & _format->Level(1)->TableMask;
+    }
+
+    public void Flush() => Array.Clear(_tlb);
+
+    /// <summary>The host-physical address of an entry of a guest page table: read as if it were written, since A and D bits may be (15.25.5).</summary>
+    public bool TranslateTable(ulong guest, bool update, out ulong host)
+    {
+        _cpu.Statistics.Svm!.NestedReferences++;
+        return Translate(guest, PagePermissions.Read | PagePermissions.Write, TableBit, update, out host, out _);
+    }
+
+    /// <summary>The host-physical address of what the guest accesses, and all that its nested entries allow.</summary>
+    public bool TranslatePage(ulong guest, PagePermissions access, bool update, out ulong host, out PagePermissions permissions)
+        => Translate(guest, access, FinalBit, update, out host, out permissions);
+
+    private bool Translate(ulong guest, PagePermissions access, ulong kind, bool update, out ulong host, out PagePermissions permissions)
+    {
+        PagePermissions wanted = access | ((access & PagePermissions.Write) != 0 ? PagePermissions.Dirty : 0);
+        ref Translation t = ref _tlb[(int)(guest >> 12) & (TlbEntries - 1)];
+        if (t.PageNumberPlusOne == (guest >> 12) + 1 && (t.Permissions & wanted) == wanted)
+        {
+            _cpu.Statistics.Svm!.NestedTlbHits++;
+            permissions = t.Permissions;
+            host = t.HostPage | (guest & 0xFFF);
+            return true;
+        }
+        if (!Walk(guest, access, kind, update, out host, out permissions))
+            return false;
+        if (update)
+            t = new Translation { PageNumberPlusOne = (guest >> 12) + 1, HostPage = host & ~0xFFFUL, Permissions = permissions };
+        return true;
+    }
+
+    private bool Walk(ulong guest, PagePermissions access, ulong kind, bool update, out ulong host, out PagePermissions permissions)
+    {
+        _cpu.Statistics.Svm!.NestedWalks++;
+        host = 0;
+        permissions = PagePermissions.None;
+        ulong* addresses = stackalloc ulong[PageTableFormat.MostLevels + 1];
+        ulong* entries = stackalloc ulong[PageTableFormat.MostLevels + 1];
+        if (!_long && guest >> 32 != 0)
+            return Fail(guest, access, kind, PageFaultCode.None);
+        ulong table = _root;
+        PageRights rights = PageRights.All;
+        for (int level = _levels; ; level--)
+        {
+            EntryFormat* f = _format->Level(level);
+            bool pointer = _levels == DirectoryPointerLevel && level == DirectoryPointerLevel;
+            uint index = pointer ? (uint)(guest >> 30) & (DirectoryPointers.Count - 1) : f->Index(guest);
+            addresses[level] = table + index * (ulong)_format->EntrySize;
+            ulong entry = entries[level] = _cpu.Memory.Read(addresses[level], _format->EntrySize);
+            _cpu.Statistics.Svm!.NestedReferences++;
+            if ((entry & PageEntry.Present) == 0)
+                return Fail(guest, access, kind, PageFaultCode.None);
+            bool page = f->IsPage(entry);
+            if ((entry & (page ? f->PageReserved : f->TableReserved)) != 0)
+                return Fail(guest, access, kind, PageFaultCode.Present | PageFaultCode.Reserved);
+            if (!pointer)
+                rights &= PageEntry.Rights(entry);
+            if (!page)
+            {
+                table = entry & f->TableMask;
+                continue;
+            }
+            permissions = PageWalker.Permissions(_cpu.State, AccessMode.User, rights);
+            if ((permissions & access) != access)
+                return Fail(guest, access, kind, PageFaultCode.Present);
+            bool write = (access & PagePermissions.Write) != 0;
+            if (write || (entry & PageEntry.Dirty) != 0)
+                permissions |= PagePermissions.Dirty;
+            host = f->Page(entry) | (guest & ((1UL << f->Shift) - 1));
+            if (update)
+                SetAccessedDirty(addresses, entries, level, write);
+            return true;
+        }
+    }
+
+    private void SetAccessedDirty(ulong* addresses, ulong* entries, int last, bool write)
+    {
+        for (int level = _levels == DirectoryPointerLevel ? _levels - 1 : _levels; level >= last; level--)
+        {
+            ulong wanted = entries[level] | PageEntry.Accessed | (write && level == last ? PageEntry.Dirty : 0);
+            if (wanted != entries[level])
+                _cpu.Memory.Write(addresses[level], _format->EntrySize, wanted);
+        }
+    }
+
+    private bool Fail(ulong guest, PagePermissions access, ulong kind, PageFaultCode why)
+    {
+        PageFaultCode code = why | PageFaultCode.User;
+        if ((access & PagePermissions.Write) != 0)
+            code |= PageFaultCode.Write;
+        if ((access & PagePermissions.Fetch) != 0 && _reportsFetches)
+            code |= PageFaultCode.Fetch;
+        FaultCode = (ulong)code | kind;
+        FaultAddress = guest;
+        return false;
+    }
+}

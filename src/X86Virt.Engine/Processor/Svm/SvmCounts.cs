@@ -1,0 +1,37 @@
+namespace X86Virt.Engine.Processor;
+
+/// <summary>What came of SVM; plain fields that the processor's thread counts.</summary>
+public sealed class SvmCounts
+{
+    private readonly long[] _exits = new long[ExitSlots];
+
+    private const int ExitSlots = 0xC2, NestedSlot = 0xC0, InvalidSlot = 0xC1;
+
+    /// <summary>Times that VMRUN entered a guest.</summary>
+    public long Entries;
+
+    /// <summary>World switches that flushed the guest's half of the TLB.</summary>
+    public long TlbFlushes;
+
+    /// <summary>Walks of nested page tables, and the entries that they and the walks of guest tables above them read.</summary>
+    public long NestedWalks;
+    public long NestedReferences;
+
+    /// <summary>Guest-physical pages that the nested TLB had.</summary>
+    public long NestedTlbHits;
+
+    /// <summary>How often guest mode was left for a reason.</summary>
+    public long Exits(SvmExitCode code) => _exits[Slot(code)];
+
+    /// <summary>How often it was left at all, refused VMCBs included.</summary>
+    public long AllExits => _exits.Sum();
+
+    internal void Count(SvmExitCode code) => _exits[Slot(code)]++;
+
+    private static int Slot(SvmExitCode code) => code switch
+    {
+        SvmExitCode.NestedPageFault => NestedSlot,
+        SvmExitCode.Invalid => InvalidSlot,
+        _ => (int)code,
+    };
+}

@@ -1,0 +1,326 @@
+namespace X86Virt.Engine.Processor;
+
+/// <summary>VMRUN and #VMEXIT (AMD volume 2, 15.5 and 15.6).</summary>
+internal sealed unsafe partial class SvmUnit
+{
+    private const ulong Cr0Defined = Cr0.Pe | Cr0.Mp | Cr0.Em | Cr0.Ts | Cr0.Et | Cr0.Ne | Cr0.Wp | Cr0.Am | Cr0.Nw | Cr0.Cd | Cr0.Pg;
+    private const ulong Dr7AfterExit = 0x400;
+    private const uint SystemFlagsDefined = Flags.Tf | Flags.If | Flags.Df | Flags.IoplMask | Flags.Nt | Flags.Vm | Flags.Ac | Flags.Vif | Flags.Vip | Flags.Id;
+
+    /// <summary>What VMRUN saves of the host, and #VMEXIT brings back.</summary>
+    private struct HostState
+    {
+        public SegmentRegister Es, Cs, Ss, Ds;
+        public DescriptorTableRegister Gdtr, Idtr;
+        public ulong Efer, Cr0, Cr3, Cr4, Rflags, Rip, Rsp, Rax, Pat;
+    }
+
+    /// <summary>What the guest's half of the TLB depends on.</summary>
+    private readonly record struct TranslationKey(uint Asid, bool Nested, ulong NestedCr3, ulong HostCr4, ulong HostEfer, ulong Cr0, ulong Cr3, ulong Cr4, ulong Efer);
+
+    private HostState _host;
+    private TranslationKey _translationKey;
+
+    /// <summary>RFLAGS.IF of the host, which masks physical interrupts while the guest's does not.</summary>
+    public bool HostAllowsInterrupts => (_host.Rflags & Flags.If) != 0;
+
+    /// <summary>VMRUN, its checks done: the host goes on behind <paramref name="op"/> once the guest is left.</summary>
+    public void Run(Op* op, Vmcb* vmcb)
+    {
+        CpuState* s = _cpu.State;
+        Control.Complete(s, op);
+        _vmcb = vmcb;
+        SaveHost(s);
+        Counts.Entries++;
+        bool valid = VmcbCheck.IsValid(_cpu, vmcb);
+        ulong hostCr4 = s->Cr4, hostEfer = s->Efer;
+        if (valid)
+            LoadControls(s, vmcb);
+        s->GuestMode = true;
+        if (!valid || !LoadGuest(s, vmcb))
+        {
+            Refuse();
+            return;
+        }
+        SelectTranslations(s, vmcb, hostCr4, hostEfer);
+        ModeChange.Update(_cpu);
+        InjectEvent(s, vmcb);
+        if (_virtualInterrupt.Requested || s->NmiPending || s->InterruptDeferred || _cpu.Bus.InterruptPending)
+            _cpu.RequestAttention(Attention.Interrupt);
+    }
+
+    /// <summary>VMEXIT_INVALID: nothing but the exit is told in the VMCB.</summary>
+    private void Refuse()
+    {
+        CpuState* s = _cpu.State;
+        Counts.Count(SvmExitCode.Invalid);
+        _vmcb->ExitCode = SvmExitCode.Invalid;
+        _vmcb->ExitInfo1 = _vmcb->ExitInfo2 = 0;
+        _vmcb->ExitIntInfo = default;
+        ReturnToHost(s);
+    }
+
+    private void SaveHost(CpuState* s) => _host = new HostState
+    {
+        Es = *CpuState.Seg(s, Segment.Es), Cs = *CpuState.Seg(s, Segment.Cs), Ss = *CpuState.Seg(s, Segment.Ss), Ds = *CpuState.Seg(s, Segment.Ds),
+        Gdtr = s->Gdtr, Idtr = s->Idtr, Efer = s->Efer, Cr0 = s->Cr0, Cr3 = s->Cr3, Cr4 = s->Cr4, Rflags = Flags.Rflags(s), Rip = s->Rip, Rsp = s->Rsp,
+        Rax = s->Rax, Pat = s->Pat,
+    };
+
+    private void LoadControls(CpuState* s, Vmcb* v)
+    {
+        for (int i = 0; i < Vmcb.InterceptWords; i++)
+            s->Intercepts[i] = v->Intercepts[i];
+        _portMap = v->PortMap & ~0xFFFUL;
+        _msrMap = v->MsrMap & ~0xFFFUL;
+        _virtualInterrupt = v->VirtualInterrupt;
+        _pauses = v->PauseFilterCount;
+        _lastPause = s->Retired;
+        _tscOffset = v->TscOffset;
+        _tscRatio = TscRatio;
+        if (!v->HasNestedPaging)
+            return;
+        _nested.Begin(v->NestedCr3);
+        _cpu.Nested = _nested;
+        s->Pat = v->GuestPat;
+    }
+
+    /// <summary>False if the guest's directory pointers are not valid.</summary>
+    private bool LoadGuest(CpuState* s, Vmcb* v)
+    {
+        s->Efer = v->Efer & ~Efer.Lma;
+        s->Cr0 = (v->Cr0 & Cr0Defined) | Cr0.Et;
+        if ((s->Efer & Efer.Lme) != 0 && (s->Cr0 & Cr0.Pg) != 0)
+            s->Efer |= Efer.Lma;
+        s->Cr2 = v->Cr2;
+        s->Cr3 = v->Cr3;
+        s->Cr4 = v->Cr4;
+        *CpuState.Seg(s, Segment.Es) = Sanitized(v->Es);
+        *CpuState.Seg(s, Segment.Cs) = Sanitized(v->Cs);
+        *CpuState.Seg(s, Segment.Ss) = Sanitized(v->Ss);
+        *CpuState.Seg(s, Segment.Ds) = Sanitized(v->Ds);
+        s->Gdtr = Table(v->Gdtr);
+        s->Idtr = Table(v->Idtr);
+        s->Rax = v->Rax;
+        s->Rsp = v->Rsp;
+        bool code64 = s->LongMode && CpuState.Seg(s, Segment.Cs)->Long;
+        s->Rip = code64 ? v->Rip : (uint)v->Rip;
+        LoadFlags(s, v->Rflags, guestShadow: (v->InterruptShadow & 1) != 0);
+        s->Cpl = !s->ProtectedMode ? (byte)0 : s->Virtual8086 ? (byte)3 : (byte)(v->Cpl & 3);
+        s->Dr[6] = (v->Dr6 & DebugRegisters.Dr6Writable) | DebugRegisters.Dr6Fixed;
+        LoadDr7(s, v->Dr7);
+        s->GlobalInterruptsOff = false;
+        s->EventInFlight = default;
+        s->CpuidKnown = false;
+        return (s->Cr0 & Cr0.Pg) == 0 || (s->Cr4 & Cr4.Pae) == 0 || s->LongMode || v->HasNestedPaging || DirectoryPointers.Load(_cpu, s->Cr3);
+    }
+
+    private static void LoadFlags(CpuState* s, ulong rflags, bool guestShadow)
+    {
+        uint system = (uint)rflags & SystemFlagsDefined;
+        // Virtual-8086 mode is one of protected legacy mode.
+        if (!s->ProtectedMode || s->LongMode)
+            system &= ~Flags.Vm;
+        s->StatusFlags = Flags.FromRflags(rflags);
+        s->SystemFlags = system | 2;
+        s->StepArmed = false;
+        s->MonitorArmed = false;
+        s->PendingDebug = 0;
+        s->Attended(Attention.DebugTrap);
+        InstructionBoundary.Clear(s);
+        InstructionBoundary.SetResume(s, null, (rflags & Flags.Rf) != 0);
+        if (guestShadow)
+            s->Shadow = InterruptShadow.Sti;
+    }
+
+    private static void LoadDr7(CpuState* s, ulong value)
+    {
+        const ulong Enables = 0xFF;
+        ulong before = s->Dr[7];
+        s->Dr[7] = (value & DebugRegisters.Dr7Writable) | DebugRegisters.Dr7Fixed;
+        if (((before | s->Dr[7]) & Enables) != 0)
+            DebugRegisters.Changed(s);
+        else
+            FlagsChange.Watch(s);
+    }
+
+    private static SegmentRegister Sanitized(SegmentRegister r)
+    {
+        r.Attributes &= (SegmentAttributes)0xFFF;
+        return r;
+    }
+
+    private static DescriptorTableRegister Table(in SegmentRegister r) => new() { Base = r.Base, Limit = r.Limit };
+
+    private TranslationKey KeyNow(CpuState* s, uint asid, ulong hostCr4, ulong hostEfer)
+    {
+        const ulong Cr4Paging = Cr4.Pse | Cr4.Pae | Cr4.Pge | Cr4.La57 | Cr4.Pcide | Cr4.Smep | Cr4.Smap;
+        bool nested = _cpu.Nested != null;
+        return new TranslationKey(asid, nested, nested ? _vmcb->NestedCr3 : 0, hostCr4 & Cr4Paging, hostEfer & (Efer.Lma | Efer.Nxe),
+            s->Cr0 & (Cr0.Pg | Cr0.Wp | Cr0.Pe), s->Cr3, s->Cr4 & Cr4Paging, s->Efer & (Efer.Lma | Efer.Nxe));
+    }
+
+    /// <summary>Takes the guest's half of the TLB into use, flushed unless it is of this guest.</summary>
+    private void SelectTranslations(CpuState* s, Vmcb* v, ulong hostCr4, ulong hostEfer)
+    {
+        if (v->TlbControl == TlbControl.FlushAll)
+            _cpu.FlushTlb(keepGlobal: false);
+        _cpu.SelectTlb(guest: true);
+        if (v->TlbControl is TlbControl.FlushAll or TlbControl.FlushGuest or TlbControl.FlushGuestNonGlobal || KeyNow(s, v->Asid, hostCr4, hostEfer) != _translationKey)
+            FlushGuestTlb();
+    }
+
+    private void FlushGuestTlb()
+    {
+        Counts.TlbFlushes++;
+        _nested.Flush();
+        _cpu.FlushTlb(keepGlobal: false);
+    }
+
+    /// <summary>Has the next VMRUN flush the guest's half.</summary>
+    private void ForgetGuestTranslations() => _translationKey = default;
+
+    /// <summary>INVLPGA: a page of an address space. Nested translations stay.</summary>
+    public void InvalidatePage(ulong linear, uint asid)
+    {
+        bool guest = _cpu.State->GuestMode;
+        if (asid == 0 && guest)
+            ForgetHostPage(linear);
+        else if (asid == 0 || (guest && asid == _vmcb->Asid))
+            _cpu.FlushTlbPage(linear);
+        else if (asid == _translationKey.Asid)
+            ForgetGuestTranslations();
+    }
+
+    private void ForgetHostPage(ulong linear)
+    {
+        _cpu.SelectTlb(guest: false);
+        _cpu.FlushTlbPage(linear);
+        _cpu.SelectTlb(guest: true);
+        ModeChange.Update(_cpu);
+    }
+
+    /// <summary>EVENTINJ: the event is delivered before the guest's first instruction; no intercept asks after it, but after faults in doing so.</summary>
+    private void InjectEvent(CpuState* s, Vmcb* v)
+    {
+        VmcbEvent e = v->EventInjection;
+        if (!e.IsValid)
+            return;
+        bool trap = e.Type == VmcbEventType.Exception && (Vector)e.Vector is Vector.Breakpoint or Vector.Overflow;
+        bool software = e.Type == VmcbEventType.SoftwareInterrupt || trap;
+        // What a software event returns to is told by nRIP.
+        ulong returnRip = software && v->NextRip != 0 ? v->NextRip : s->Rip;
+        EventSource source = software ? EventSource.Software : e.Type == VmcbEventType.Exception ? EventSource.Exception : EventSource.External;
+        byte vector = e.Type == VmcbEventType.Nmi ? (byte)Vector.Nmi : e.Vector;
+        bool hasCode = e.Type == VmcbEventType.Exception && e.HasErrorCode;
+        bool resume = e.Type == VmcbEventType.Exception && !trap && (Vector)e.Vector is not (Vector.Debug or Vector.DoubleFault or Vector.MachineCheck);
+        InterruptDelivery.Deliver(s, null, new InterruptEvent(vector, source, returnRip, hasCode, e.ErrorCode, resume));
+    }
+
+    /// <summary>The #VMEXIT that <see cref="RaiseExit"/> asked for. False if the host cannot go on: the processor has shut down.</summary>
+    public bool Leave()
+    {
+        CpuState* s = _cpu.State;
+        s->Attended(Attention.VmExit);
+        Counts.Count(_exitCode);
+        Vmcb* v = _vmcb;
+        v->FetchedCount = 0;
+        if (_fetches)
+            Fetch(s, v);
+        SaveGuest(s, v);
+        v->ExitCode = _exitCode;
+        v->ExitInfo1 = _exitInfo1;
+        v->ExitInfo2 = _exitInfo2;
+        v->NextRip = _nextRip;
+        v->ExitIntInfo = s->EventInFlight;
+        v->EventInjection = new VmcbEvent(v->EventInjection.Value & ~(1UL << 31));
+        v->TlbControl = TlbControl.Nothing;
+        _translationKey = KeyNow(s, v->Asid, _host.Cr4, _host.Efer);
+        return ReturnToHost(s);
+    }
+
+    private void SaveGuest(CpuState* s, Vmcb* v)
+    {
+        v->Es = *CpuState.Seg(s, Segment.Es);
+        v->Cs = *CpuState.Seg(s, Segment.Cs);
+        v->Ss = *CpuState.Seg(s, Segment.Ss);
+        v->Ds = *CpuState.Seg(s, Segment.Ds);
+        v->Gdtr.Base = s->Gdtr.Base;
+        v->Gdtr.Limit = s->Gdtr.Limit;
+        v->Idtr.Base = s->Idtr.Base;
+        v->Idtr.Limit = s->Idtr.Limit;
+        v->Cpl = s->Cpl;
+        v->Efer = s->Efer;
+        v->Cr0 = s->Cr0;
+        v->Cr2 = s->Cr2;
+        v->Cr3 = s->Cr3;
+        v->Cr4 = s->Cr4;
+        v->Dr6 = s->Dr[6];
+        v->Dr7 = s->Dr[7];
+        v->Rflags = Flags.Rflags(s);
+        v->Rip = s->Rip;
+        v->Rsp = s->Rsp;
+        v->Rax = s->Rax;
+        if (_cpu.Nested != null)
+            v->GuestPat = s->Pat;
+        v->VirtualInterrupt = _virtualInterrupt;
+        v->InterruptShadow = InstructionBoundary.Shadow(s) != InterruptShadow.None ? 1u : 0;
+    }
+
+    /// <summary>The bytes at RIP, as many as can be read without a fault (15.8.4).</summary>
+    private void Fetch(CpuState* s, Vmcb* v)
+    {
+        const int Most = 15;
+        for (int i = 0; i < Most; i++)
+        {
+            ulong linear = s->Code64 ? s->Rip + (ulong)i : (uint)(CpuState.Seg(s, Segment.Cs)->Base + s->Rip + (ulong)i);
+            if (!PageWalker.Walk(_cpu, linear, s->AccessMode, PagePermissions.Fetch, update: false, out ulong physical, out _, out _))
+                return;
+            v->FetchedBytes[i] = (byte)_cpu.Memory.Read(physical, 1);
+            v->FetchedCount = (byte)(i + 1);
+        }
+    }
+
+    /// <summary>The host's state, with GIF clear.</summary>
+    private bool ReturnToHost(CpuState* s)
+    {
+        // The hypervisor may keep code or page tables of its own in the page.
+        _cpu.Memory.NotifyWrite((byte*)_vmcb, Vmcb.UsedSize);
+        _vmcb = null;
+        for (int i = 0; i < Vmcb.InterceptWords; i++)
+            s->Intercepts[i] = 0;
+        s->GuestMode = false;
+        s->GlobalInterruptsOff = true;
+        s->EventInFlight = default;
+        s->CpuidKnown = false;
+        s->Halted = false;
+        s->Attended(Attention.Halt);
+        if (_cpu.Nested != null)
+            s->Pat = _host.Pat;
+        _cpu.Nested = null;
+
+        *CpuState.Seg(s, Segment.Es) = _host.Es;
+        *CpuState.Seg(s, Segment.Cs) = _host.Cs;
+        *CpuState.Seg(s, Segment.Ss) = _host.Ss;
+        *CpuState.Seg(s, Segment.Ds) = _host.Ds;
+        s->Gdtr = _host.Gdtr;
+        s->Idtr = _host.Idtr;
+        s->Efer = _host.Efer;
+        s->Cr0 = _host.Cr0 | Cr0.Pe;
+        s->Cr3 = _host.Cr3;
+        s->Cr4 = _host.Cr4;
+        s->Rip = _host.Rip;
+        s->Rsp = _host.Rsp;
+        s->Rax = _host.Rax;
+        s->Cpl = 0;
+        LoadFlags(s, _host.Rflags & ~(ulong)Flags.Vm, guestShadow: false);
+        LoadDr7(s, Dr7AfterExit);
+        _cpu.SelectTlb(guest: false);
+        ModeChange.Update(_cpu);
+        bool pae = (s->Cr0 & Cr0.Pg) != 0 && (s->Cr4 & Cr4.Pae) != 0 && !s->LongMode;
+        if (!pae || DirectoryPointers.Load(_cpu, s->Cr3))
+            return true;
+        ExceptionDelivery.Shutdown(_cpu);
+        return false;
+    }
+}
