@@ -14,7 +14,7 @@ namespace X86Virt.PowerShell;
 /// <para>Shows the host code of each instruction of the unit that holds an address.</para>
 /// </example>
 /// <example>
-/// <code>Stop-VM demo; Set-VirtualMachine demo -ProfileTranslation; Start-VM demo; Get-TranslationUnit demo -Hot 10</code>
+/// <code>Set-VirtualMachine demo -ProfileTranslation; Start-VM demo; Get-TranslationUnit demo -Hot 10</code>
 /// <para>Shows the ten units that ran most often.</para>
 /// </example>
 /// <example>
