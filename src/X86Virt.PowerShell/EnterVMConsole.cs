@@ -32,7 +32,7 @@ public sealed class EnterVMConsole : MachineCmdlet
                 "ConsoleNotInteractive", ErrorCategory.InvalidOperation, machine));
         }
         if (machine.State == MachineState.Stopped)
-            throw new MachineException("WrongMachineState", $"Enter-VMConsole: machine '{machine.Name}' is Stopped. Start it first (Start-VM).");
+            throw new MachineException("WrongMachineState", $"Machine '{machine.Name}' is Stopped. Start it first (Start-VM).");
 
         Host.UI.WriteLine($"Console of {machine.Name}; Ctrl-] leaves it.");
         bool controlC = Console.TreatControlCAsInput;

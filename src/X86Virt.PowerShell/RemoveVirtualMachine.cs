@@ -29,7 +29,7 @@ public sealed class RemoveVirtualMachine : MachineCmdlet
         if (!ShouldProcess(machine.Name))
             return;
         if (machine.State != MachineState.Stopped && !Force)
-            throw new MachineException("WrongMachineState", $"Remove-VirtualMachine: machine '{machine.Name}' is {machine.State}. Stop it first (Stop-VM), or give -Force.");
+            throw new MachineException("WrongMachineState", $"Machine '{machine.Name}' is {machine.State}. Stop it first (Stop-VM), or give -Force.");
         MachineRegistry.Remove(machine);
         machine.Dispose();
     }

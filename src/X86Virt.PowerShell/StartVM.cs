@@ -35,6 +35,6 @@ public sealed class StartVM : MachineActionCmdlet
         machine.Start();
         if (!Wait || new MachineWait(this, machine, Timeout, StopToken).Until(() => machine.State != MachineState.Running) || StopToken.IsCancellationRequested)
             return;
-        throw new MachineException("WaitTimeout", $"Machine '{machine.Name}' still runs after {Timeout!.Value.TotalSeconds:0.###} seconds. Wait longer (-Timeout), or stop it (Stop-VM).");
+        throw new MachineException("WaitTimeout", $"Machine '{machine.Name}' still runs after {Timeout!.Value.TotalSeconds:0.###} s. Wait longer (-Timeout), or stop it (Stop-VM).");
     }
 }

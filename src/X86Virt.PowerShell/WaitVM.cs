@@ -63,7 +63,7 @@ public sealed class WaitVM : MachineCmdlet
         if (StopToken.IsCancellationRequested)
             return;
         if (!succeeded)
-            throw new MachineException("WaitTimeout", $"Machine '{machine.Name}': {Awaited} within {Timeout!.Value.TotalSeconds:0.###} seconds; it is {machine.State}. Wait longer (-Timeout), or look at Get-VMConsole.");
+            throw new MachineException("WaitTimeout", $"Machine '{machine.Name}': {Awaited} within {Timeout!.Value.TotalSeconds:0.###} s; it is {machine.State}. Wait longer (-Timeout), or look at Get-VMConsole.");
         if (PassThru)
             WriteObject(machine);
     }

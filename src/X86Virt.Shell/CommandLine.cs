@@ -3,7 +3,7 @@ namespace X86Virt.Shell;
 /// <summary>What the program was started to do: a script with arguments, a command, or the prompt.</summary>
 internal sealed record CommandLine
 {
-    public const string Usage = "usage: x86virt [script.ps1 [arguments...] | -File script.ps1 [arguments...] | -Command text | -NoExit]";
+    public const string Usage = "usage: x86virt [-NoExit] [script.ps1 [arguments...] | -File script.ps1 [arguments...] | -Command text | -Help]";
 
     /// <summary>Module to import first; null for none.</summary>
     public string? Module { get; private init; }
@@ -12,6 +12,9 @@ internal sealed record CommandLine
 
     /// <summary>Stay at the prompt after the script or command.</summary>
     public bool NoExit { get; private init; }
+
+    /// <summary>Only say what can be given.</summary>
+    public bool Help { get; private init; }
 
     /// <summary>The script's, not yet told apart into names and values.</summary>
     public IReadOnlyList<string> Rest { get; private init; } = [];
@@ -35,6 +38,8 @@ internal sealed record CommandLine
                     break;
                 case "NOPROFILE" or "NOLOGO" or "NONINTERACTIVE":
                     break;
+                case "HELP" or "H" or "?":
+                    return new CommandLine { Help = true };
                 case "NOEXIT":
                     noExit = true;
                     break;

@@ -127,7 +127,8 @@ Describe 'An action in the wrong state' {
         $failure.FullyQualifiedErrorId | Should -BeLike 'WrongMachineState,X86Virt.PowerShell.*'
         $failure.CategoryInfo.Category | Should -Be 'InvalidOperation'
         $failure.TargetObject.Name | Should -Be 'test-state'
-        $failure.Exception.Message | Should -BeLike "*'test-state' is $State*"
+        # The error's view says which cmdlet it is from.
+        $failure.Exception.Message | Should -BeLike "Machine 'test-state' is $State*"
         $vm.State | Should -Be $State
     }
 

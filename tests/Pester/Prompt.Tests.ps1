@@ -52,6 +52,35 @@ Describe 'Views' {
     }
 }
 
+Describe 'Lists' {
+    BeforeAll {
+        $vm = New-PrimeMachine test-list 97
+        Step-VM $vm -Count 2
+    }
+    AfterAll { Remove-TestMachine }
+
+    It 'of <Command> show addresses in hexadecimal' -ForEach @(
+        @{ Command = 'Get-VMRegister -Register RIP'; Shows = 'Value +: 0x0000000000100010' }
+        @{ Command = 'Get-VMDisassembly'; Shows = 'Address +: 0x100010' }
+        @{ Command = 'Resolve-VMAddress -Address 0x100010'; Shows = 'PhysicalAddress +: 0x100010' }
+        @{ Command = 'Trace-VM -Count 1'; Shows = 'Address +: 0x100010' }
+    ) {
+        & ([scriptblock]::Create("`$args[0] | $Command | Format-List | Out-String")) $vm | Should -Match $Shows
+    }
+}
+
+Describe 'Uptime' {
+    It 'of <Uptime> is shown as <Shown>' -ForEach @(
+        @{ Uptime = '1.00:01:01.5'; Shown = '1.00:01:01' }
+        @{ Uptime = '00:01:01.5'; Shown = '00:01:01.500' }
+    ) {
+        # A machine with so much behind it is not made in a moment.
+        $old = [pscustomobject]@{ Name = 'old'; MemorySize = 1MB; Uptime = [timespan] $Uptime }
+        $old.PSObject.TypeNames.Insert(0, 'X86Virt.Engine.VirtualMachine')
+        $old | Out-String -Width 120 | Should -Match " $([regex]::Escape($Shown)) "
+    }
+}
+
 Describe 'Objects that travel' {
     AfterEach { Remove-TestMachine }
 

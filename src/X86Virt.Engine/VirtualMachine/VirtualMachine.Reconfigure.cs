@@ -11,7 +11,7 @@ public sealed partial class VirtualMachine
     {
         lock (_stateLock)
         {
-            Require(MachineState.Stopped, "Set-VirtualMachine");
+            Require(MachineState.Stopped);
             Hold();
             // Whatever is wrong with the configuration comes to light here; afterwards the two trade places.
             using var made = new VirtualMachine(configuration);

@@ -166,7 +166,7 @@ public sealed partial class VirtualMachine : IDisposable
     {
         lock (_stateLock)
         {
-            Require(MachineState.Stopped, "Start-VM");
+            Require(MachineState.Stopped);
             Hold();
             if (_started)
             {
@@ -188,7 +188,7 @@ public sealed partial class VirtualMachine : IDisposable
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             if (State == MachineState.Stopped)
-                throw WrongState("Stop-VM", "Only one that runs or is suspended can be stopped.");
+                throw WrongState("Only one that runs or is suspended can be stopped.");
             Hold();
             if (State != MachineState.Stopped)
                 Ended(StopKind.User, "stopped by its user");
@@ -200,7 +200,7 @@ public sealed partial class VirtualMachine : IDisposable
     {
         lock (_stateLock)
         {
-            Require(MachineState.Running, "Suspend-VM");
+            Require(MachineState.Running);
             Hold();
             if (State == MachineState.Running)
                 SetState(MachineState.Suspended);
@@ -211,7 +211,7 @@ public sealed partial class VirtualMachine : IDisposable
     {
         lock (_stateLock)
         {
-            Require(MachineState.Suspended, "Resume-VM");
+            Require(MachineState.Suspended);
             Hold();
             _cpu.Breakpoints.Pass(_cpu.LinearRip, InstructionsRetired);
             Go();
@@ -241,9 +241,9 @@ public sealed partial class VirtualMachine : IDisposable
         lock (_stateLock)
         {
             if (State == MachineState.Running)
-                throw WrongState("Step-VM", "Suspend it first (Suspend-VM).");
+                throw WrongState("Suspend it first (Suspend-VM).");
             if (State == MachineState.Stopped && StopReason.Kind != StopKind.None)
-                throw WrongState("Step-VM", "Start it again first (Start-VM).");
+                throw WrongState("Start it again first (Start-VM).");
             Hold();
             _started = true;
             SetState(MachineState.Suspended);
@@ -259,7 +259,7 @@ public sealed partial class VirtualMachine : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (State == MachineState.Stopped)
-            throw WrongState("Send-VMConsole", "Start it first (Start-VM).");
+            throw WrongState("Start it first (Start-VM).");
         byte[] copy = bytes.ToArray();
         Inspect(_ => _board.SendConsoleInput(copy));
     }
@@ -315,11 +315,11 @@ public sealed partial class VirtualMachine : IDisposable
         return true;
     });
 
-    private void Require(MachineState state, string action)
+    private void Require(MachineState state)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (State != state)
-            throw WrongState(action, Remedy(State, state));
+            throw WrongState(Remedy(State, state));
     }
 
     private static string Remedy(MachineState present, MachineState wanted) => (present, wanted) switch
@@ -331,8 +331,7 @@ public sealed partial class VirtualMachine : IDisposable
         _ => "Start it first (Start-VM).",
     };
 
-    private MachineException WrongState(string action, string remedy)
-        => new("WrongMachineState", $"{action}: machine '{Name}' is {State}. {remedy}");
+    private MachineException WrongState(string remedy) => new("WrongMachineState", $"Machine '{Name}' is {State}. {remedy}");
 
     private void SetState(MachineState state)
     {

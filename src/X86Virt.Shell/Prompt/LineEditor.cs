@@ -3,7 +3,7 @@ using System.Text;
 
 namespace X86Virt.Shell.Prompt;
 
-/// <summary>Edits one line: cursor keys, history, completion with Tab. Where there is no terminal it reads lines as they come.</summary>
+/// <summary>Edits one line: cursor and Emacs keys, history, completion with Tab. Where there is no terminal it reads lines as they come.</summary>
 internal sealed class LineEditor(Session session, History history)
 {
     private readonly StringBuilder _text = new();
@@ -26,6 +26,7 @@ internal sealed class LineEditor(Session session, History history)
         _text.Clear();
         _cursor = 0;
         int recalled = history.Lines.Count;
+        string draft = "";
         bool treated = Console.TreatControlCAsInput;
         Console.TreatControlCAsInput = true;
         try
@@ -60,12 +61,14 @@ internal sealed class LineEditor(Session session, History history)
                         Complete(forward: (key.Modifiers & ConsoleModifiers.Shift) == 0);
                         break;
                     case ConsoleKey.UpArrow:
+                        if (recalled == history.Lines.Count)
+                            draft = _text.ToString();
                         recalled = Math.Max(0, recalled - 1);
-                        Recall(recalled);
+                        Recall(recalled, draft);
                         break;
                     case ConsoleKey.DownArrow:
                         recalled = Math.Min(history.Lines.Count, recalled + 1);
-                        Recall(recalled);
+                        Recall(recalled, draft);
                         break;
                     case ConsoleKey.LeftArrow:
                         _cursor = control ? WordLeft() : Math.Max(0, _cursor - 1);
@@ -80,6 +83,15 @@ internal sealed class LineEditor(Session session, History history)
                     case ConsoleKey.End:
                     case ConsoleKey.E when control:
                         _cursor = _text.Length;
+                        break;
+                    case ConsoleKey.U when control:
+                        Delete(0);
+                        break;
+                    case ConsoleKey.K when control:
+                        _text.Length = _cursor;
+                        break;
+                    case ConsoleKey.W when control:
+                        Delete(WordLeft());
                         break;
                     case ConsoleKey.Backspace when _cursor > 0:
                         _text.Remove(--_cursor, 1);
@@ -101,7 +113,14 @@ internal sealed class LineEditor(Session session, History history)
         }
     }
 
-    private void Recall(int index) => SetText(index < history.Lines.Count ? history.Lines[index].Replace('\n', ' ') : "");
+    private void Recall(int index, string draft) => SetText(index < history.Lines.Count ? history.Lines[index] : draft);
+
+    /// <summary>Deletes from there to the cursor.</summary>
+    private void Delete(int from)
+    {
+        _text.Remove(from, _cursor - from);
+        _cursor = from;
+    }
 
     private void SetText(string text)
     {
@@ -154,7 +173,8 @@ internal sealed class LineEditor(Session session, History history)
         int width = Math.Max(20, Host.ShellRawUserInterface.Width);
         int room = Math.Max(10, width - _prompt.Length - 1);
         int first = Math.Max(0, _cursor - room + 1);
-        string visible = _text.ToString(first, Math.Min(room, _text.Length - first));
+        // A statement of several lines is edited in one.
+        string visible = _text.ToString(first, Math.Min(room, _text.Length - first)).Replace('\n', '↵');
         Console.Out.Write($"\r\e[K{_prompt}{visible}");
         int back = visible.Length - (_cursor - first);
         if (back > 0)
