@@ -128,6 +128,55 @@ Describe "Debian's <Kernel> with <Platform>" -ForEach $ofOthers -Tag Linux, Slow
     }
 }
 
+Describe "Debian's <Kernel> and the translator's settings" -ForEach @($cloud) -Tag Linux {
+    BeforeAll {
+        if ($Missing) { return }
+        $reference = New-LinuxMachine test-reference $Kernel $Disk 'x86virt.action=poweroff' @{ Engine = 'DecodedCache' } | Start-VM -Wait -Timeout 240 -PassThru -ErrorAction Stop
+        $referenceText = Get-VMConsole $reference
+        $referenceInstructions = $reference.InstructionsRetired
+
+        function Test-LinuxSetting([hashtable] $Settings) {
+            $vm = New-LinuxMachine test-settings $Kernel $Disk 'x86virt.action=poweroff' (@{ Engine = 'BinaryTranslation' } + $Settings) | Start-VM -Wait -Timeout 600 -PassThru -ErrorAction Stop
+            Get-VMConsole $vm | Should -BeExactly $referenceText
+            $vm.InstructionsRetired | Should -Be $referenceInstructions
+            $vm
+        }
+    }
+    AfterEach { Get-VirtualMachine -Name test-settings | Remove-VirtualMachine -Force -Confirm:$false }
+    AfterAll { Remove-TestMachine }
+
+    It 'boots the same with a translation cache of 1 MiB, which is evicted again and again' -Skip:$Missing {
+        $vm = Test-LinuxSetting @{ TranslationCacheSize = '1MB' }
+        (Get-TranslationCache $vm).DroppedForRoom | Should -BeGreaterThan 10000
+    }
+
+    It 'boots the same with nothing but translation unit by unit' -Skip:$Missing {
+        $vm = Test-LinuxSetting @{ TranslationFeature = 'None' }
+        (Get-TranslationCache $vm).ChainsMade | Should -Be 0
+    }
+
+    It 'boots the same without <_>' -Skip:$Missing -Tag Slow -ForEach 'Chaining', 'InlineLookup', 'Superblocks', 'ReturnStack', 'Adaptation' {
+        $without = [X86Virt.Engine.Processor.TranslationFeatures]::All -bxor [X86Virt.Engine.Processor.TranslationFeatures]$_
+        $null = Test-LinuxSetting @{ TranslationFeature = $without }
+    }
+
+    It 'boots the same: <_.Name>' -Skip:$Missing -Tag Slow -ForEach @(
+        @{ Name = 'units of the paper'; Settings = @{ TranslationUnitLimit = 12 } }
+        @{ Name = 'units of one instruction'; Settings = @{ TranslationUnitLimit = 1 } }
+        @{ Name = 'guest page tables walked'; Settings = @{ Paging = 'Walk' } }
+        @{ Name = 'few shadow page tables'; Settings = @{ ShadowTableLimit = 16 } }
+    ) {
+        $null = Test-LinuxSetting $Settings
+    }
+
+    It 'boots in lockstep with DecodedCache' -Skip:$Missing -Tag Slow {
+        $result = Compare-VMEngine -Kernel ([IO.Path]::Combine($Guests, $Kernel)) -InitialRamDisk ([IO.Path]::Combine($Guests, $Disk)) -CommandLine 'console=ttyS0 x86virt.action=poweroff' `
+            -Memory 256MB -NoReboot -Engine BinaryTranslation -Reference DecodedCache -Stride 20000000
+        $result.Agreed | Should -BeTrue
+        $result.Instructions | Should -Be $referenceInstructions
+    }
+}
+
 Describe "Debian's <Kernel> on every engine" -ForEach @($cloud) -Tag Linux, Slow {
     AfterEach { Remove-TestMachine }
 

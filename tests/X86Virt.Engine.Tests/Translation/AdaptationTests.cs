@@ -31,6 +31,8 @@ public unsafe class AdaptationTests
         a.jne(next);
     });
 
+    private static BareCpu Adaptive() => new(64, cpu => new BinaryTranslation(cpu, new TranslationOptions { CacheSize = 4 << 20 }));
+
     private static TranslatedInstruction Store(BareCpu cpu)
         => ((BinaryTranslation)cpu.Engine).ReadUnits("").SelectMany(u => u.Instructions).Last(i => i.Text.StartsWith("mov [rdi]", StringComparison.Ordinal));
 
@@ -40,7 +42,7 @@ public unsafe class AdaptationTests
     public void AStoreThatTrapsBecomesSimulateAndGoesBackWhenItTrapsNoMore()
     {
         byte[] code = StoreLoops(200, 10_000);
-        using var cpu = new BareCpu(64, BareCpu.Engines["BinaryTranslation"]);
+        using BareCpu cpu = Adaptive();
         cpu.Run(code, 400);
         Assert.Equal((1, 0), (Cache(cpu).Adapted, Cache(cpu).Reverted));
         Assert.Equal(TranslationKind.Simulate, Store(cpu).Kind);
@@ -68,7 +70,7 @@ public unsafe class AdaptationTests
             a.dec(ecx);
             a.jne(top);
         });
-        using var cpu = new BareCpu(64, BareCpu.Engines["BinaryTranslation"]);
+        using BareCpu cpu = Adaptive();
         cpu.Run(code, 100_000);
         Assert.True(Store64(cpu).Traps > 20);
         Assert.Equal(0, Cache(cpu).Adapted);
@@ -118,7 +120,7 @@ public unsafe class AdaptationTests
         var results = new List<(ulong, ulong, long)>();
         foreach (string engine in BareCpu.Engines.Keys)
         {
-            using var cpu = new BareCpu(64, BareCpu.Engines[engine]);
+            using BareCpu cpu = engine == "BinaryTranslation" ? Adaptive() : new BareCpu(64, BareCpu.Engines[engine]);
             cpu.Run(code, 20_000);
             results.Add((cpu.State->Rbx, cpu.State->Rip, cpu.State->Retired));
             if (engine != "BinaryTranslation")
