@@ -5,7 +5,7 @@ namespace X86Virt.PowerShell;
 
 /// <summary>Counts the exits of machines: transfers from the guest to the monitor, by kind.</summary>
 /// <remarks>
-/// <para>Port accesses are counted by port, MSR accesses by register, exceptions by vector; then device memory, accesses that nothing answered (ports by port), control and debug registers, CPUID, time-stamp reads, page invalidations, halts and interrupts. With -Paging Shadow, what shadow page tables did: hidden and true page faults, stores to traced page tables, shadow tables made and given up, changes of address space. With -Engine BinaryTranslation, what translated code left to the interpreter's handlers. Counts begin when a machine is made, or at the last -Reset.</para>
+/// <para>Port accesses are counted by port, MSR accesses by register, exceptions by vector; then device memory, accesses that nothing answered (ports by port), control and debug registers, CPUID, time-stamp reads, page invalidations, halts and interrupts. With -Paging Shadow, what shadow page tables did: hidden and true page faults, stores to traced page tables, shadow tables made and given up, changes of address space. With -Engine BinaryTranslation, what translated code left to the interpreter's handlers. With -Feature Svm, what a hypervisor in the machine did: entries of its guest, #VMEXITs by code, nested page walks. Counts begin when a machine is made, or at the last -Reset.</para>
 /// </remarks>
 /// <example>
 /// <code>Measure-VmExit demo | Sort-Object Count -Descending</code>

@@ -26,6 +26,16 @@ public sealed class SvmCounts
     /// <summary>How often it was left at all, refused VMCBs included.</summary>
     public long AllExits => _exits.Sum();
 
+    /// <summary>Reasons for which it was left, with their counts.</summary>
+    public IEnumerable<(SvmExitCode Code, long Count)> Snapshot()
+    {
+        for (int slot = 0; slot < ExitSlots; slot++)
+        {
+            if (_exits[slot] != 0)
+                yield return (slot switch { NestedSlot => SvmExitCode.NestedPageFault, InvalidSlot => SvmExitCode.Invalid, _ => (SvmExitCode)slot }, _exits[slot]);
+        }
+    }
+
     internal void Count(SvmExitCode code) => _exits[Slot(code)]++;
 
     private static int Slot(SvmExitCode code) => code switch

@@ -63,6 +63,15 @@ public enum ExitKind
     /// <summary>The guest changed to another address space: its shadow was found, or is new.</summary>
     AddressSpaceSwitch,
 
+    /// <summary>VMRUN: a hypervisor that runs in the machine (SVM) entered its guest, or was refused to.</summary>
+    GuestEntry,
+
+    /// <summary>#VMEXIT: the guest of such a hypervisor left; the number is the exit code.</summary>
+    GuestExit,
+
+    /// <summary>Nested paging of such a guest: walks of nested tables, table entries read by walks in both dimensions, pages that the nested TLB had.</summary>
+    NestedPaging,
+
     /// <summary>Translated code left an instruction to the interpreter's handler.</summary>
     Callout,
 }
@@ -115,6 +124,8 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
         for (int vector = 0; vector < c.Exceptions.Length; vector++)
             Add(ExitKind.Exception, c.Exceptions[vector], vector, ExceptionName.Of(vector));
         AddPaging(in c.Paging);
+        if (c.Svm is { } svm)
+            AddSvm(svm);
         foreach (TranslationKind kind in Enum.GetValues<TranslationKind>())
             Add(ExitKind.Callout, c.Callouts[(int)kind], null, CalloutName(kind));
         return new MachineStatistics(cpu.State->Retired, exits);
@@ -137,6 +148,16 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
             Add(ExitKind.ShadowTable, p.TablesRested, null, "rested");
             Add(ExitKind.AddressSpaceSwitch, p.SpacesFound, null, "found");
             Add(ExitKind.AddressSpaceSwitch, p.SpacesNew, null, "new");
+        }
+
+        void AddSvm(SvmCounts counts)
+        {
+            Add(ExitKind.GuestEntry, counts.Entries);
+            foreach ((SvmExitCode code, long count) in counts.Snapshot())
+                Add(ExitKind.GuestExit, count, (long)code, SvmExitName.Of(code));
+            Add(ExitKind.NestedPaging, counts.NestedWalks, null, "walk");
+            Add(ExitKind.NestedPaging, counts.NestedReferences, null, "reference");
+            Add(ExitKind.NestedPaging, counts.NestedTlbHits, null, "hit");
         }
 
         void Add(ExitKind kind, long count, long? number = null, string detail = "")
