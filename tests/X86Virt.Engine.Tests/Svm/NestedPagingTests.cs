@@ -43,6 +43,22 @@ public unsafe class NestedPagingTests
         Assert.Equal((77, 0), (bench.Cpu.Memory.Read<int>(Elsewhere + 8), bench.Cpu.Memory.Read<int>(Data + 8)));
     });
 
+    /// <summary>The host's translation of the same address is in the TLB when the guest runs, and the guest's when the host goes on.</summary>
+    [Fact]
+    public void HostAndGuestDoNotShareTranslations() => OnEveryEngine(bench =>
+    {
+        const ulong Elsewhere = 0x9_0000;
+        bench.Cpu.Memory.Write(GuestBench.NestedEntry(Data), Elsewhere | Present | Write | User);
+        bench.Cpu.Memory.Write(Data, 0x11UL);
+        bench.Cpu.Memory.Write(Elsewhere, 0x22UL);
+        bench.Guest(a => { a.mov(r8, __[rbx]); a.add(__qword_ptr[rbx], 0x20); a.mov(r9, __[rbx]); });
+        bench.State->Rax = GuestBench.VmcbAddress;
+        bench.State->Rbx = Data;
+        bench.Cpu.Run(BareCpu.Assemble(64, a => { a.add(__qword_ptr[rbx], 1); a.mov(rsi, __[rbx]); a.vmrun(); a.add(__qword_ptr[rbx], 1); a.mov(rdi, __[rbx]); }), 100);
+        Assert.Equal((SvmExitCode.Vmmcall, 0x12UL, 0x13UL), (bench.Vmcb->ExitCode, bench.State->Rsi, bench.State->Rdi));
+        Assert.Equal((0x22UL, 0x42UL), (bench.State->Gpr[8], bench.State->Gpr[9]));
+    });
+
     [Theory]
     [InlineData(0UL, true, 0UL | User | Write)]
     [InlineData(0UL, false, 0UL | User)]

@@ -10,6 +10,8 @@ namespace X86Virt.Engine.Processor;
 public sealed unsafe partial class BinaryTranslation : ExecutionEngine
 {
     private readonly TranslationOptions _options;
+    private const CodeMode GuestUnit = (CodeMode)(1 << 10);
+
     private readonly int _unitLimit;
     private readonly Interpreter _interpreter;
     private readonly BlockCache _blocks;
@@ -221,7 +223,8 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
             _blocks.NextPart();
             _cache.NextRegion(_blocks.Part);
         }
-        CodeMode mode = s->Mode | (CodeMode)((uint)s->AccessMode << 8);
+        // The TLB that a unit looks in is part of its code, and so of its key.
+        CodeMode mode = s->Mode | (CodeMode)((uint)s->AccessMode << 8) | (s->GuestMode ? GuestUnit : 0);
         Block* block = _decoder.FindOrDecode(linear, rip, mode, rip, _unitLimit, out bool isNew);
         if (block == null || !isNew)
             return block;
@@ -231,7 +234,7 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
             return block;
         }
         long start = Stopwatch.GetTimestamp();
-        _translator.Translate(block, _decoder.Instructions.AsSpan(0, block->Count), s->AccessMode);
+        _translator.Translate(block, _decoder.Instructions.AsSpan(0, block->Count), s->AccessMode, s->GuestMode);
         _blocks.Add(block);
         _translating += Stopwatch.GetTimestamp() - start;
         Tell(TranslationEventKind.Translated, block);

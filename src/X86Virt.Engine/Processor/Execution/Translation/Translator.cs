@@ -122,9 +122,9 @@ internal sealed unsafe partial class Translator
     public bool HasRoom => _cache.HasRoom(LargestUnit);
 
     /// <summary>Translates a decoded block; its entries stay, as the callouts' operands.</summary>
-    public void Translate(Block* block, ReadOnlySpan<Instruction> instructions, AccessMode accessMode)
+    public void Translate(Block* block, ReadOnlySpan<Instruction> instructions, AccessMode accessMode, bool guest)
     {
-        Begin(block, accessMode);
+        Begin(block, accessMode, guest);
         ChooseKinds(instructions);
         FlagLiveness.Find(instructions, _kinds.AsSpan(0, instructions.Length), _needed);
         EmitHead();
@@ -155,12 +155,12 @@ internal sealed unsafe partial class Translator
         => (_features & TranslationFeatures.Chaining) != 0 && _cache.EndsInJump && _previous->Valid && _gotoTarget == block->Rip && _previous->Mode == block->Mode
             && (_previous->Start ^ block->Start) >> 12 == 0 && block->SecondPage < 0;
 
-    private void Begin(Block* block, AccessMode accessMode)
+    private void Begin(Block* block, AccessMode accessMode, bool guest)
     {
         _block = block;
         _ops = Block.Ops(block);
         _mode = block->Mode;
-        _tlb = CpuState.TlbOffset + (int)accessMode * Tlb.Entries * sizeof(TlbEntry);
+        _tlb = CpuState.TlbOffset + (guest ? Tlb.SizeInBytes : 0) + (int)accessMode * Tlb.Entries * sizeof(TlbEntry);
         _user = accessMode >= AccessMode.User;
         _flagsInHost = false;
         _flagsInState = true;
