@@ -60,6 +60,27 @@ Describe 'Lockstep' {
     }
 }
 
+Describe 'Paging' {
+    AfterEach { Remove-TestMachine }
+
+    It '<Paging> on <Engine> is nothing that a guest sees' -ForEach @(
+        foreach ($engine in $engines) { foreach ($paging in [Enum]::GetNames([X86Virt.Engine.Processor.PagingKind])) { @{ Engine = $engine; Paging = $paging } } }
+    ) {
+        $reference = New-PrimeMachine test-reference 9973 @{ Engine = 'Interpreter' } | Start-VM -Wait -Timeout 60 -PassThru
+        $vm = New-PrimeMachine test-paging 9973 @{ Engine = $Engine; Paging = $Paging } | Start-VM -Wait -Timeout 60 -PassThru
+        $vm.InstructionsRetired | Should -Be $reference.InstructionsRetired
+        (Get-VMRegister $vm).Hex | Should -Be (Get-VMRegister $reference).Hex
+        [bool](Measure-VmExit $vm -Kind ShadowTable) | Should -Be ($Paging -eq 'Shadow')
+    }
+
+    It 'is one of those that there are, with a limit in bounds: <Settings.Keys>' -ForEach @(
+        @{ Settings = @{ Paging = 'Steam' }; Id = 'CannotConvertArgumentNoMessage' }
+        @{ Settings = @{ ShadowTableLimit = 1 }; Id = 'ParameterArgumentValidationError' }
+    ) {
+        { New-VirtualMachine -Name test-bad @Settings -ErrorAction Stop } | Should -Throw -ErrorId "$Id,X86Virt.PowerShell.NewVirtualMachine"
+    }
+}
+
 Describe 'The translator''s settings' {
     AfterEach { Remove-TestMachine }
 
