@@ -229,4 +229,45 @@ public unsafe class InterceptTests
         bench.Vmcb->PauseFilterCount = 5;
         Assert.Equal((SvmExitCode.Pause, 6UL), (bench.Run(), bench.State->Rbx));
     });
+
+    /// <summary>Loops that are longer than the threshold never use the filter up.</summary>
+    [Theory]
+    [InlineData(2, SvmExitCode.Vmmcall)]
+    [InlineData(100, SvmExitCode.Pause)]
+    public void PausesFarApartStartTheFilterAnew(int threshold, SvmExitCode expected) => GuestBench.OnEveryEngine(bench =>
+    {
+        bench.Guest(a =>
+        {
+            Label loop = a.CreateLabel();
+            a.mov(ebx, 20);
+            a.Label(ref loop);
+            a.nop();
+            a.nop();
+            a.pause();
+            a.dec(ebx);
+            a.jnz(loop);
+        });
+        bench.Intercepting(SvmExitCode.Pause);
+        bench.Vmcb->PauseFilterCount = 5;
+        bench.Vmcb->PauseFilterThreshold = (ushort)threshold;
+        Assert.Equal(expected, bench.Run());
+    });
+
+    [Theory]
+    [InlineData(true, SvmExitCode.MwaitArmed)]
+    [InlineData(false, SvmExitCode.Vmmcall)]
+    public void MwaitCanLeaveOnlyWhereMonitorHasArmedIt(bool armed, SvmExitCode expected) => GuestBench.OnEveryEngine(bench =>
+    {
+        bench.Guest(a =>
+        {
+            a.mov(eax, 0x3_8000);
+            a.xor(ecx, ecx);
+            a.xor(edx, edx);
+            if (armed)
+                a.monitor();
+            a.mwait();
+        });
+        bench.Intercepting(SvmExitCode.MwaitArmed);
+        Assert.Equal(expected, bench.Run());
+    }, "Monitor");
 }
