@@ -10,7 +10,6 @@ BeforeAll {
     $root = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..'))
     $hostProgram = [IO.Path]::Combine($root, 'artifacts', 'shell', 'x86virt-shell')
     $manifest = [IO.Path]::Combine($root, 'module', 'X86Virt.psd1')
-    $script = Save-TestFile 'arguments.ps1' ([Text.Encoding]::UTF8.GetBytes('param($A, [switch] $B, $C = 3) "A=$A B=$B C=$C rest=$args"; exit 7'))
 
     function Invoke-EmbeddedHost {
         $lines = & $hostProgram @args 2>&1 | ForEach-Object { "$_" }
@@ -26,7 +25,8 @@ BeforeAll {
 
 Describe 'The embedded host' -Skip:(-not $built) {
     It 'runs a script with arguments and leaves with its exit code' {
-        $run = Invoke-EmbeddedHost $script one -B -C:'a b' more
+        $path = Save-TestFile 'arguments.ps1' ([Text.Encoding]::UTF8.GetBytes('param($A, [switch] $B, $C = 3) "A=$A B=$B C=$C rest=$args"; exit 7'))
+        $run = Invoke-EmbeddedHost $path one -B -C:'a b' more
         $run.Text | Should -Be 'A=one B=True C=a b rest=more'
         $run.ExitCode | Should -Be 7
     }

@@ -1,6 +1,10 @@
 BeforeDiscovery {
     $bios = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'artifacts', 'guests', 'bios-256k.bin'))
     $missing = -not [IO.File]::Exists($bios)
+    # QEMU's option ROM, which has SeaBIOS start the kernel that fw_cfg holds by its real-mode code.
+    $guests = [IO.Path]::GetDirectoryName($bios)
+    $bootMissing = $missing -or @('/usr/share/qemu/linuxboot_dma.bin', [IO.Path]::Combine($guests, 'vmlinuz-cloud-amd64'), [IO.Path]::Combine($guests, 'initramfs-amd64.cpio.gz') |
+        Where-Object { -not [IO.File]::Exists($_) }).Count -gt 0
 }
 BeforeAll {
     . $PSScriptRoot/TestMachines.ps1
@@ -17,6 +21,15 @@ Describe 'Firmware' {
         Wait-VM $vm -ConsoleText 'No bootable device' -Timeout 120 -ErrorAction Stop
         Get-VMConsole $vm | Should -Match 'Hard Disk'
         (Get-VMDevice $vm -Device 'Power management').Ports | Should -Contain '0x600-0x63f'
+    }
+
+    It 'starts a kernel by its real-mode code, given the option ROM for it' -Skip:$bootMissing {
+        $items = @{ 'genroms/linuxboot_dma.bin' = [IO.File]::ReadAllBytes('/usr/share/qemu/linuxboot_dma.bin'); 'bootorder' = "/rom@genroms/linuxboot_dma.bin`n`0" }
+        $guests = [IO.Path]::GetDirectoryName($Bios)
+        $vm = New-VirtualMachine -Name test-rom -Memory 256MB -Firmware $Bios -FirmwareItem $items -Kernel "$guests/vmlinuz-cloud-amd64" -InitialRamDisk "$guests/initramfs-amd64.cpio.gz" -CommandLine 'console=ttyS0 x86virt.action=poweroff'
+        Start-VM $vm -Wait -Timeout 240 -ErrorAction Stop
+        Get-VMConsole $vm | Should -Match '(?s)Booting from ROM.*X86VIRT-GUEST-READY'
+        $vm.StopReason.Kind | Should -Be 'PowerOff'
     }
 
     It 'is not given with a flat binary, nor of an odd size' {
