@@ -6,7 +6,7 @@ namespace X86Virt.PowerShell;
 /// <summary>Traces machines instruction by instruction.</summary>
 /// <remarks>
 /// <para>Executes instructions and writes an object for each: how many had retired before it, its address and text, and what it caused (an exception, port I/O, an interrupt …). With -Event only instructions with such events are written, and counted.</para>
-/// <para>A running machine is suspended for the trace and resumed behind it; any other is suspended afterwards. A trace ends early when the machine stops, or with Ctrl-C.</para>
+/// <para>A running machine is suspended for the trace and resumed behind it; any other is suspended afterwards. A trace ends early when the machine stops, at -InstructionLimit, or with Ctrl-C: a guest that waits in a loop may never do what -Event or -Translation look for.</para>
 /// </remarks>
 /// <example>
 /// <code>Suspend-VM demo; Trace-VM demo -Count 5</code>
@@ -17,8 +17,8 @@ namespace X86Virt.PowerShell;
 /// <para>Finds the next two instructions that access a port, with the registers before each.</para>
 /// </example>
 /// <example>
-/// <code>Clear-TranslationCache demo; Trace-VM demo -Translation -Count 3</code>
-/// <para>Shows the first three things that happen in an empty translation cache.</para>
+/// <code>Clear-TranslationCache demo; Trace-VM demo -Translation -Count 3 -InstructionLimit 1000000</code>
+/// <para>Shows the first three things that happen in an empty translation cache, or what there is of them in a million instructions.</para>
 /// </example>
 [Cmdlet(VerbsDiagnostic.Trace, "VM", DefaultParameterSetName = ByName, SupportsShouldProcess = true)]
 [OutputType(typeof(TraceRecord), typeof(TranslationEvent))]
@@ -28,6 +28,11 @@ public sealed class TraceVM : MachineCmdlet
     [Parameter(Position = 1)]
     [ValidateRange(1, long.MaxValue)]
     public long Count { get; set; } = 100;
+
+    /// <summary>End the trace when this many instructions were executed, whatever was found. There is no limit when it is not given.</summary>
+    [Parameter]
+    [ValidateRange(1, long.MaxValue)]
+    public long InstructionLimit { get; set; } = long.MaxValue;
 
     /// <summary>Write only instructions with one of these events.</summary>
     [Parameter]
@@ -63,7 +68,7 @@ public sealed class TraceVM : MachineCmdlet
             if (Translation)
             {
                 long told = 0;
-                foreach (TranslationEvent e in machine.TraceTranslation(StopToken))
+                foreach (TranslationEvent e in machine.TraceTranslation(InstructionLimit, StopToken))
                 {
                     WriteObject(e);
                     if (++told == Count)
@@ -71,7 +76,7 @@ public sealed class TraceVM : MachineCmdlet
                 }
                 return;
             }
-            IEnumerable<TraceRecord> trace = machine.Trace(Syntax, IncludeRegister).TakeWhile(_ => !StopToken.IsCancellationRequested);
+            IEnumerable<TraceRecord> trace = machine.Trace(InstructionLimit, Syntax, IncludeRegister).TakeWhile(_ => !StopToken.IsCancellationRequested);
             long written = 0;
             foreach (TraceRecord record in trace)
             {

@@ -24,6 +24,7 @@ Describe 'An argument that cannot be' {
         @{ Line = 'Wait-VM test-arguments -State Stopped -ConsoleText x'; Id = 'AmbiguousWait'; Says = '*-State*-ConsoleText*' }
         @{ Line = 'Step-VM test-arguments -Count 0'; Id = 'ParameterArgumentValidationError'; Says = '*Count*0*' }
         @{ Line = 'Trace-VM test-arguments -Count -1'; Id = 'ParameterArgumentValidationError'; Says = '*Count*-1*' }
+        @{ Line = 'Trace-VM test-arguments -InstructionLimit 0'; Id = 'ParameterArgumentValidationError'; Says = '*InstructionLimit*0*' }
         @{ Line = 'Trace-VM test-arguments -Event Party'; Id = 'CannotConvertArgumentNoMessage'; Says = '*Party*PortIo*' }
         @{ Line = 'Read-VMMemory test-arguments -Address there'; Id = 'ParameterArgumentTransformationError'; Says = "*Address*'there'*" }
         @{ Line = 'Read-VMMemory test-arguments -Address 0x10000000000000000'; Id = 'ParameterArgumentTransformationError'; Says = '*Address*64 bits*' }

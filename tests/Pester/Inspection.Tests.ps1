@@ -316,6 +316,13 @@ Describe 'Stepping, breakpoints and traces' {
         $vm.StopReason.Kind | Should -Be 'Halt'
     }
 
+    It 'ends at a number of instructions, though nothing was found' {
+        $vm = New-TestMachine test-limit $TestGuest.Count
+        Trace-VM $vm -Event PortIo -InstructionLimit 500 | Should -BeNullOrEmpty
+        $vm.State | Should -Be 'Suspended'
+        $vm.InstructionsRetired | Should -Be 500
+    }
+
     It 'resumes a running machine behind a trace' {
         $vm = New-TestMachine test-running $TestGuest.Count
         Start-VM $vm

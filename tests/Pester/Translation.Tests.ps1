@@ -65,6 +65,12 @@ Describe 'The translation cache' {
         $hot[0].Executions | Should -BeGreaterOrEqual $hot[1].Executions
     }
 
+    It 'shows a loop as a unit that is chained to itself' {
+        $loop = @(Get-TranslationUnit $vm -Hot 1)[0]
+        @($loop.LinksOut | Where-Object Target -eq $loop.Address).Kind | Should -Be @('Chained')
+        $loop.LinksIn | Should -Contain $loop.Address
+    }
+
     It 'finds units by an instruction in them, and by kind' {
         $unit = @(Get-TranslationUnit $vm)[0]
         @(Get-TranslationUnit $vm -Address $unit.Instructions[-1].Address | ForEach-Object Address) | Should -Contain $unit.Address
@@ -129,6 +135,12 @@ Describe 'What translated code leaves to the monitor' {
         $few = New-PrimeMachine test-few 999983
         @(Trace-VM $few -Translation -Count 2).Count | Should -Be 2
         $few.State | Should -Be 'Suspended'
+    }
+
+    It 'is not traced for ever in a guest that translates nothing any more' {
+        $vm = New-TestMachine test-loop $TestGuest.Count
+        @(Trace-VM $vm -Translation -InstructionLimit 250000).Kind | Should -Contain 'Translated'
+        $vm.InstructionsRetired | Should -Be 250000
     }
 
     It 'is not traced with the events of single instructions' {

@@ -68,10 +68,10 @@ public sealed partial class VirtualMachine
         new CodeBreakpoint(Name, address, Disassembler.TextAt(cpu, address, DisassemblySyntax.Intel)))]);
 
     /// <summary>
-    /// Steps a machine that is not running and tells of every instruction; ends when the machine does. The caller ends it by
-    /// enumerating no further.
+    /// Steps a machine that is not running and tells of every instruction; ends when the machine does, or behind a number of instructions. The
+    /// caller ends it by enumerating no further, too.
     /// </summary>
-    public IEnumerable<TraceRecord> Trace(DisassemblySyntax syntax = DisassemblySyntax.Intel, bool registers = false)
+    public IEnumerable<TraceRecord> Trace(long instructions, DisassemblySyntax syntax = DisassemblySyntax.Intel, bool registers = false)
     {
         var counters = new EventCounters();
         Inspect(cpu => counters.Advance(cpu.Statistics, out _));
@@ -83,7 +83,7 @@ public sealed partial class VirtualMachine
             TraceEvents events = Inspect(cpu => counters.Advance(cpu.Statistics, out detail));
             yield return events == TraceEvents.None ? record : record with { Events = events, Detail = detail };
         }
-        while (State == MachineState.Suspended);
+        while (--instructions > 0 && State == MachineState.Suspended);
     }
 
     private static unsafe TraceRecord NextInstruction(Cpu cpu, DisassemblySyntax syntax, bool registers)

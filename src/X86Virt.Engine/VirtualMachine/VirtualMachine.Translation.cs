@@ -17,11 +17,11 @@ public sealed partial class VirtualMachine
     public void ClearTranslationCache() => Inspect(_ => Translator.ForgetCode());
 
     /// <summary>
-    /// Runs a machine that is not running and tells what happens to translations; ends when the machine does, or is cancelled: nothing may happen for
-    /// long. The caller ends it by enumerating no further, too; the machine is left suspended.
+    /// Runs a machine that is not running and tells what happens to translations; ends when the machine does, behind a number of instructions, or
+    /// when it is cancelled: nothing may happen for long. The caller ends it by enumerating no further, too; the machine is left suspended.
     /// </summary>
     /// <exception cref="MachineException">NoTranslationCache.</exception>
-    public IEnumerable<TranslationEvent> TraceTranslation(CancellationToken cancellation)
+    public IEnumerable<TranslationEvent> TraceTranslation(long instructions, CancellationToken cancellation)
     {
         const int Slice = 100_000;
         BinaryTranslation translator = Translator;
@@ -31,11 +31,13 @@ public sealed partial class VirtualMachine
         {
             do
             {
-                Step(Slice);
+                long slice = Math.Min(Slice, instructions);
+                Step(slice);
+                instructions -= slice;
                 while (events.TryDequeue(out TranslationEvent? e))
                     yield return e;
             }
-            while (State == MachineState.Suspended && !cancellation.IsCancellationRequested);
+            while (instructions > 0 && State == MachineState.Suspended && !cancellation.IsCancellationRequested);
         }
         finally
         {

@@ -131,8 +131,9 @@ internal sealed unsafe class UnitReader
         return lines;
     }
 
-    private bool IsOwn(ulong address)
-        => address - (ulong)_unit->HostCode < (ulong)_unit->HostLength || address - (ulong)_unit->HostCold < (ulong)_unit->HostColdLength;
+    /// <summary>Whether a jump there stays in the unit. One to its head does not: it is a loop's, chained to the unit itself.</summary>
+    private bool IsWithin(ulong address)
+        => address - (ulong)_unit->HostCode - 1 < (ulong)_unit->HostLength - 1 || address - (ulong)_unit->HostCold < (ulong)_unit->HostColdLength;
 
     private List<TranslationLink> Links(in Instruction last, ulong codeBase)
     {
@@ -140,7 +141,7 @@ internal sealed unsafe class UnitReader
         List<Instruction> cold = DecodeHost(_unit->HostCold, _unit->HostCold + _unit->HostColdLength);
         foreach (Instruction jump in DecodeHost(_unit->HostCode, _unit->HostCode + _unit->HostLength).Concat(cold))
         {
-            if (jump.Op0Kind == OpKind.NearBranch64 && !IsOwn(jump.NearBranchTarget) && _unitsByHostCode.TryGetValue((nint)jump.NearBranchTarget, out nint target))
+            if (jump.Op0Kind == OpKind.NearBranch64 && !IsWithin(jump.NearBranchTarget) && _unitsByHostCode.TryGetValue((nint)jump.NearBranchTarget, out nint target))
                 links.Add(new TranslationLink(TranslationLinkKind.Chained, codeBase + ((Block*)target)->Rip));
         }
         AddExits(links, cold, codeBase);
@@ -188,7 +189,7 @@ internal sealed unsafe class UnitReader
             return null;
         if (jump == end + 1)
             return _unitsByHostCode.ContainsKey((nint)end) ? TranslationLinkKind.FallThrough : TranslationLinkKind.Continuation;
-        return IsOwn((ulong)(jump + 4 + *(int*)jump)) ? TranslationLinkKind.Continuation : null;
+        return IsWithin((ulong)(jump + 4 + *(int*)jump)) ? TranslationLinkKind.Continuation : null;
     }
 
     /// <summary>Names fields of the state, and places that jumps lead to.</summary>
