@@ -267,6 +267,8 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
 
     public ulong TimeStamp => (ulong)Clock.Ticks;
 
+    public bool TimeStampCountsInstructions => Clock.Mode == ClockMode.Virtual;
+
     /// <summary>A triple fault resets the PC; what the machine makes of it is its owner's business.</summary>
     public void ProcessorShutdown() => RequestReset();
 

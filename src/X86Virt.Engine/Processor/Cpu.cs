@@ -83,7 +83,7 @@ public sealed unsafe class Cpu : IDisposable
         new Span<ulong>(s->LookupModes, CodeLookup.Modes / 64).CopyTo(new Span<ulong>(lookupModes, CodeLookup.Modes / 64));
         Attention requests = s->Attention & (Attention.Interrupt | Attention.Stop);
         bool first = s->Owner == 0;
-        Statistics.Cpuids += s->CpuidCount;
+        CollectCounts();
         NativeMemory.Clear(s, CpuState.SizeInBytes);
         if (!first)
         {
@@ -99,6 +99,17 @@ public sealed unsafe class Cpu : IDisposable
         SelectTlb(guest: false);
         FlushTlb(keepGlobal: false);
         ModeChange.Update(this);
+    }
+
+    /// <summary>Moves what translated code counted into the statistics.</summary>
+    internal void CollectCounts()
+    {
+        CpuState* s = State;
+        Statistics.Cpuids += s->CpuidCount;
+        Statistics.Syscalls += s->SystemCalls.Count;
+        Statistics.TimeStampReads += s->TimeStampCount;
+        Statistics.ControlRegisterReads += s->ControlReadCount;
+        (s->CpuidCount, s->SystemCalls.Count, s->TimeStampCount, s->ControlReadCount) = (0, 0, 0, 0);
     }
 
     /// <summary>Linear address of the next instruction.</summary>

@@ -28,6 +28,9 @@ public interface IProcessorBus
     /// <summary>The time-stamp counter before the processor's own offset.</summary>
     ulong TimeStamp { get; }
 
+    /// <summary>Whether it advances by one with each retired instruction, for as long as the engine runs.</summary>
+    bool TimeStampCountsInstructions { get; }
+
     /// <summary>A triple fault: the board resets or the machine stops.</summary>
     void ProcessorShutdown();
 }

@@ -8,7 +8,8 @@ public static unsafe class ModeChange
 {
     /// <summary>The access mode's lowest bit, and the generation's, in <see cref="CpuState.LookupKey"/>.</summary>
     private const int LookupAccess = 52;
-    internal const ulong LookupGeneration = 1UL << (LookupAccess + 3);
+    internal const int LookupGenerationBit = LookupAccess + 3;
+    internal const ulong LookupGeneration = 1UL << LookupGenerationBit;
 
     /// <summary>In guest mode, whose addresses lead elsewhere.</summary>
     private const ulong LookupGuest = 1UL << (LookupAccess + 2);
@@ -123,8 +124,11 @@ public static unsafe class ModeChange
         CpuState* s = cpu.State;
         s->AccessMode = AccessModeOf(s, s->Cpl);
         s->Tlb = cpu.Tlb.Of(s->AccessMode);
-        s->LookupKey = (s->LookupKey & ~(LookupGeneration - 1)) | (ulong)s->AccessMode << LookupAccess | (s->GuestMode ? LookupGuest : 0);
+        s->LookupKey = (s->LookupKey & ~(LookupGeneration - 1)) | LookupKeyOf(s, s->AccessMode);
     }
+
+    /// <summary>The bits of <see cref="CpuState.LookupKey"/> that stand below its generation.</summary>
+    internal static ulong LookupKeyOf(CpuState* s, AccessMode mode) => (ulong)mode << LookupAccess | (s->GuestMode ? LookupGuest : 0);
 
     /// <summary>Which permissions explicit accesses at a privilege level are checked with.</summary>
     public static AccessMode AccessModeOf(CpuState* s, int cpl)

@@ -90,6 +90,8 @@ internal sealed unsafe class BootBench : IDisposable
 
         public ulong TimeStamp => 0;
 
+        public bool TimeStampCountsInstructions => false;
+
         public void ProcessorShutdown()
         {
         }

@@ -10,7 +10,11 @@ internal sealed class TestBus : IProcessorBus
     /// <summary>An interrupt controller has an interrupt of vector 20h, once.</summary>
     public bool InterruptPending { get; set; }
     public ulong TaskPriority { get; set; }
-    public ulong TimeStamp { get; set; }
+    public ulong TimeStamp { get => Ticks?.Invoke() ?? field; set; }
+
+    /// <summary>Where time comes from if instructions make it pass; null if it stands still.</summary>
+    public Func<ulong>? Ticks { get; set; }
+    public bool TimeStampCountsInstructions => Ticks != null;
 
     /// <summary>What a read returns, before it is cut to size; all ones if none is set.</summary>
     public Func<ushort, uint>? PortValue { get; set; }

@@ -53,7 +53,7 @@ internal static class Snippets
         ("interrupt flag", 64, a => { a.pushfq(); a.cli(); a.popfq(); a.sti(); a.nop(); }),
         ("CPUID", 64, a => a.cpuid()),
         ("SSE", 64, a => { a.movaps(xmm0, xmm1); a.addsd(xmm0, __qword_ptr[rsp]); a.movups(__[rsp], xmm0); }),
-        ("calls out", 64, a => { a.xor(eax, eax); a.rdtsc(); }),
+        ("calls out", 64, a => { a.xor(eax, eax); a.@in(eax, dx); }),
         ("registers", 32, a => { a.mov(eax, ebx); a.add(eax, ecx); a.lea(edx, __[eax + ecx * 4 + 8]); }),
         ("load, store", 32, a => { a.mov(eax, __[esp + 8]); a.mov(__[esp + 16], eax); }),
         ("call and return", 32, a =>

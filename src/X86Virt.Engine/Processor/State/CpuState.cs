@@ -44,6 +44,21 @@ public unsafe struct CpuState
     internal const int CpuidKeyOffset = 0x7D0;
     internal const int CpuidCountOffset = 0x7D8;
     internal const int CpuidValuesOffset = 0x7E0;
+    internal const int LStarOffset = 0x218;
+    internal const int KernelGsBaseOffset = 0x230;
+    internal const int TlbFieldOffset = 0xA0;
+    internal const int AccessModeOffset = 0xF1;
+    internal const int Cr0Offset = 0x100;
+    internal const int Cr2Offset = 0x108;
+    internal const int Cr3Offset = 0x110;
+    internal const int Cr4Offset = 0x118;
+    internal const int TscAuxOffset = 0x238;
+    internal const int InterceptsOffset = 0xBA0;
+    internal const int SystemCallsOffset = 0xC00;
+    internal const int TimeStampKnownOffset = 0xCA0;
+    internal const int TimeStampBaseOffset = 0xCA8;
+    internal const int TimeStampCountOffset = 0xCB0;
+    internal const int ControlReadCountOffset = 0xCB8;
 
     /// <summary>Offset from the state of the TLBs of all access modes, which share its allocation; those of guest mode (SVM) stand behind.</summary>
     internal const int TlbOffset = SizeInBytes;
@@ -246,6 +261,19 @@ public unsafe struct CpuState
     [FieldOffset(CpuidCountOffset)] internal long CpuidCount;
     [FieldOffset(CpuidValuesOffset)] internal fixed uint CpuidValues[4];
 
+    /// <summary>What SYSCALL and SYSRET do in 64-bit mode.</summary>
+    [FieldOffset(SystemCallsOffset)] internal SystemCallPath SystemCalls;
+
+    /// <summary>Whether the field behind, added to the retired-instruction count, is the time-stamp counter that any code may read.</summary>
+    [FieldOffset(TimeStampKnownOffset)] internal bool TimeStampKnown;
+    [FieldOffset(TimeStampBaseOffset)] internal ulong TimeStampBase;
+
+    /// <summary>How often translated code read it.</summary>
+    [FieldOffset(TimeStampCountOffset)] internal long TimeStampCount;
+
+    /// <summary>How often translated code read a control register.</summary>
+    [FieldOffset(ControlReadCountOffset)] internal long ControlReadCount;
+
     /// <summary>Retired-instruction count of the one boundary at which <see cref="Shadow"/> and RFLAGS.RF hold (<see cref="InstructionBoundary"/>).</summary>
     [FieldOffset(BoundaryRetiredOffset)] public long BoundaryRetired;
 
@@ -303,6 +331,17 @@ public unsafe struct CpuState
 
     /// <summary>Clears attention bits of the processor's own thread.</summary>
     public void Attended(Attention what) => _ownAttention &= (byte)~(uint)what;
+
+    /// <summary>
+    /// Forgets what handlers derived from registers for translated code. Called wherever EFER, CR0, CR4 or a model-specific register changes, between
+    /// guest and host, and before translated code is entered anew, as anything may have changed then.
+    /// </summary>
+    public void ForgetDerived()
+    {
+        CpuidKnown = false;
+        TimeStampKnown = false;
+        SystemCalls.Ready = false;
+    }
 
     /// <summary>Instructions retired since reset, exact at instruction boundaries.</summary>
     public readonly long Retired => Deadline - Budget;

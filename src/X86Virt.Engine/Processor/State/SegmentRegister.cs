@@ -6,7 +6,7 @@ namespace X86Virt.Engine.Processor;
 [StructLayout(LayoutKind.Sequential, Size = 16)]
 public struct SegmentRegister
 {
-    internal const int SelectorOffset = 0;
+    internal const int SelectorOffset = 0, BaseOffset = 8;
 
     public ushort Selector;
 

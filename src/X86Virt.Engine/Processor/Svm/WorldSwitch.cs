@@ -111,7 +111,7 @@ internal sealed unsafe partial class SvmUnit
         LoadDr7(s, v->Dr7);
         s->GlobalInterruptsOff = false;
         s->EventInFlight = default;
-        s->CpuidKnown = false;
+        s->ForgetDerived();
         return (s->Cr0 & Cr0.Pg) == 0 || (s->Cr4 & Cr4.Pae) == 0 || s->LongMode || v->HasNestedPaging || DirectoryPointers.Load(_cpu, s->Cr3);
     }
 
@@ -292,7 +292,7 @@ internal sealed unsafe partial class SvmUnit
         s->GuestMode = false;
         s->GlobalInterruptsOff = true;
         s->EventInFlight = default;
-        s->CpuidKnown = false;
+        s->ForgetDerived();
         s->Halted = false;
         s->Attended(Attention.Halt);
         if (_cpu.Nested != null)

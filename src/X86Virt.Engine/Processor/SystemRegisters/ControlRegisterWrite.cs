@@ -36,6 +36,7 @@ internal static unsafe class ControlRegisterWrite
         if ((changed & (Cr0.Pg | Cr0.Nw | Cr0.Cd)) != 0 && UsesDirectoryPointers(cpu, now, s->Cr4) && !DirectoryPointers.Load(cpu, s->Cr3))
             return Refuse(s, op);
         s->Cr0 = now;
+        s->ForgetDerived();
         if ((changed & (Cr0.Pg | Cr0.Pe | Cr0.Wp)) != 0)
             cpu.FlushTlb(keepGlobal: false);
         ModeChange.Update(cpu);
@@ -74,7 +75,7 @@ internal static unsafe class ControlRegisterWrite
         if ((changed & (Cr4.Pae | Cr4.Pge | Cr4.Pse | Cr4.Smep)) != 0 && UsesDirectoryPointers(cpu, s->Cr0, value) && !DirectoryPointers.Load(cpu, s->Cr3))
             return Refuse(s, op);
         s->Cr4 = value;
-        s->CpuidKnown = false;
+        s->ForgetDerived();
         if ((changed & (Cr4.Pse | Cr4.Pae | Cr4.Pge | Cr4.Pcide | Cr4.Smep | Cr4.Smap | Cr4.La57)) != 0)
             cpu.FlushTlb(keepGlobal: false);
         ModeChange.Update(cpu);

@@ -103,7 +103,7 @@ internal static unsafe class ModelSpecificRegisters
     public static bool TryWrite(Cpu cpu, uint index, ulong value)
     {
         CpuState* s = cpu.State;
-        s->CpuidKnown = false;
+        s->ForgetDerived();
         if (index == ApicBase && (value & ApicExtendedMode) != 0 && !cpu.Model.Has(ProcessorFeature.X2Apic))
             return false;
         if (IsOnBus(cpu, index) && cpu.Bus.TryWriteMsr(index, value, out bool fault))

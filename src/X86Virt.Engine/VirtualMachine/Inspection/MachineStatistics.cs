@@ -114,7 +114,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
         Add(ExitKind.ControlRegisterRead, c.ControlRegisterReads);
         Add(ExitKind.ControlRegisterWrite, c.ControlRegisterWrites);
         Add(ExitKind.DebugRegister, c.DebugRegisterAccesses);
-        Add(ExitKind.Cpuid, c.Cpuids + cpu.State->CpuidCount);
+        Add(ExitKind.Cpuid, c.Cpuids);
         Add(ExitKind.TimeStamp, c.TimeStampReads);
         Add(ExitKind.PageInvalidation, c.PageInvalidations);
         Add(ExitKind.Halt, c.Halts);

@@ -267,7 +267,7 @@ internal static unsafe class XsaveFamily
         if (Intercept.Takes(s, op, SvmExitCode.Xsetbv))
             return null;
         s->Xcr0 = value;
-        s->CpuidKnown = false;
+        s->ForgetDerived();
         ModeChange.Update(Cpu.Of(s));
         return Control.Complete(s, op);
     }

@@ -70,6 +70,11 @@ internal static unsafe class ProcessorFamily
         cpu.Statistics.TimeStampReads++;
         Control.Complete(s, op);
         SetPair(s, cpu.TimeStamp);
+        // A guest's may run at another rate.
+        if (!cpu.Bus.TimeStampCountsInstructions || s->GuestMode || (s->Cr4 & Cr4.Tsd) != 0)
+            return;
+        s->TimeStampKnown = true;
+        s->TimeStampBase = cpu.TimeStamp - (ulong)s->Retired;
     }
 
     private static Op* ReadTimeStampAndProcessor(CpuState* s, Op* op)

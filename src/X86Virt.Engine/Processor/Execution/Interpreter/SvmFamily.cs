@@ -100,6 +100,7 @@ internal static unsafe class SvmFamily
         s->SysenterCs = (uint)v->SysenterCs;
         s->SysenterEsp = SignExtend(s, v->SysenterEsp);
         s->SysenterEip = SignExtend(s, v->SysenterEip);
+        s->ForgetDerived();
         ModeChange.Update(Cpu.Of(s));
         return Control.Complete(s, op);
     }

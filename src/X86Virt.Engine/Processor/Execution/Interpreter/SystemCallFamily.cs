@@ -33,13 +33,29 @@ internal static unsafe class SystemCallFamily
         _ => null,
     };
 
-    private static void LoadFlat(CpuState* s, ushort code, ushort stack, SegmentAttributes codeAttributes, int cpl)
+    /// <summary>CS and SS as SYSCALL loads them in long mode.</summary>
+    public static (SegmentRegister Cs, SegmentRegister Ss) KernelSegments(CpuState* s)
     {
-        bool stays64 = codeAttributes == LongCode && s->Code64;
-        var dpl = (SegmentAttributes)(cpl << 5);
-        *CpuState.Seg(s, Segment.Cs) = new SegmentRegister { Selector = code, Limit = uint.MaxValue, Attributes = codeAttributes | dpl };
-        *CpuState.Seg(s, Segment.Ss) = new SegmentRegister { Selector = stack, Limit = uint.MaxValue, Attributes = FlatData | dpl };
-        s->Cpl = (byte)cpl;
+        int selector = (int)(s->Star >> 32) & 0xFFFC;
+        return (Flat(selector, LongCode, 0), Flat(selector + 8, FlatData, 0));
+    }
+
+    /// <summary>CS and SS as SYSRET loads them when it returns to 64-bit code.</summary>
+    public static (SegmentRegister Cs, SegmentRegister Ss) UserSegments(CpuState* s)
+    {
+        int selector = (int)(s->Star >> 48) | 3;
+        return (Flat(selector + 16, LongCode, 3), Flat(selector + 8, FlatData, 3));
+    }
+
+    private static SegmentRegister Flat(int selector, SegmentAttributes attributes, int dpl)
+        => new() { Selector = (ushort)selector, Limit = uint.MaxValue, Attributes = attributes | (SegmentAttributes)(dpl << 5) };
+
+    private static void Load(CpuState* s, (SegmentRegister Cs, SegmentRegister Ss) segments)
+    {
+        bool stays64 = segments.Cs.Long && s->Code64;
+        *CpuState.Seg(s, Segment.Cs) = segments.Cs;
+        *CpuState.Seg(s, Segment.Ss) = segments.Ss;
+        s->Cpl = (byte)segments.Cs.Dpl;
         if (stays64)
             ModeChange.UpdateAccessMode(Cpu.Of(s));
         else
@@ -53,14 +69,15 @@ internal static unsafe class SystemCallFamily
             return Fault.InvalidOpcode(s, op);
         cpu.Statistics.Syscalls++;
         Control.Complete(s, op);
-        ushort selector = (ushort)(s->Star >> 32);
+        int selector = (int)(s->Star >> 32) & 0xFFFC;
         if (s->LongMode)
         {
+            SystemCallPath.Prepare(s);
             ulong target = s->Code64 ? s->LStar : s->CStar;
             s->Rcx = s->Rip;
             s->Gpr[11] = Flags.Rflags(s) & ~(ulong)Flags.Rf;
             ulong flags = s->Gpr[11] & ~s->SfMask;
-            LoadFlat(s, (ushort)(selector & ~3), (ushort)((selector & ~3) + 8), LongCode, 0);
+            Load(s, KernelSegments(s));
             s->Rip = target;
             FlagsChange.Load(s, flags, uint.MaxValue);
             // A single-step trap follows only if TF is still on.
@@ -69,7 +86,7 @@ internal static unsafe class SystemCallFamily
         else
         {
             s->Rcx = (uint)s->Rip;
-            LoadFlat(s, (ushort)(selector & ~3), (ushort)((selector & ~3) + 8), FlatCode, 0);
+            Load(s, (Flat(selector, FlatCode, 0), Flat(selector + 8, FlatData, 0)));
             s->Rip = (uint)s->Star;
             FlagsChange.Load(s, 0, Flags.If | Flags.Vm | Flags.Rf);
         }
@@ -89,12 +106,12 @@ internal static unsafe class SystemCallFamily
         if (s->Cpl != 0 || (wide && cpu.Model.IsIntel && !Canonical.Is(s, s->Rcx)))
             return Fault.GeneralProtection(s, op);
         Control.Complete(s, op);
-        ushort selector = (ushort)((s->Star >> 48) | 3);
+        int selector = (int)(s->Star >> 48) | 3;
         ulong target = wide ? s->Rcx : (uint)s->Rcx;
         bool fromLong = s->Code64;
         ulong flags = s->Gpr[11];
         // AMD's processors leave everything of SS but selector and DPL as it was; software that gets by with that gets by with a flat one.
-        LoadFlat(s, (ushort)(wide ? selector + 16 : selector), (ushort)(selector + 8), wide ? LongCode : FlatCode, 3);
+        Load(s, wide ? UserSegments(s) : (Flat(selector, FlatCode, 3), Flat(selector + 8, FlatData, 3)));
         s->Rip = target;
         if (fromLong)
             FlagsChange.Load(s, flags, FlagsChange.Unprivileged | Flags.If | Flags.IoplMask | Flags.Vif | Flags.Vip);
@@ -114,10 +131,10 @@ internal static unsafe class SystemCallFamily
             return Fault.GeneralProtection(s, op);
         cpu.Statistics.Syscalls++;
         Control.Complete(s, op);
-        ushort selector = (ushort)(s->SysenterCs & 0xFFFC);
+        int selector = (int)s->SysenterCs & 0xFFFC;
         bool wide = s->LongMode;
         FlagsChange.Load(s, 0, Flags.If | Flags.Vm | Flags.Rf);
-        LoadFlat(s, selector, (ushort)(selector + 8), wide ? LongCode : FlatCode, 0);
+        Load(s, (Flat(selector, wide ? LongCode : FlatCode, 0), Flat(selector + 8, FlatData, 0)));
         s->Rip = wide ? s->SysenterEip : (uint)s->SysenterEip;
         s->Rsp = wide ? s->SysenterEsp : (uint)s->SysenterEsp;
         return null;
@@ -136,8 +153,8 @@ internal static unsafe class SystemCallFamily
             || (wide && (!Canonical.Is(s, s->Rdx) || !Canonical.Is(s, s->Rcx))))
             return Fault.GeneralProtection(s, op);
         Control.Complete(s, op);
-        ushort selector = (ushort)(((s->SysenterCs & 0xFFFC) + (wide ? 32u : 16u)) | 3);
-        LoadFlat(s, selector, (ushort)(selector + 8), wide ? LongCode : FlatCode, 3);
+        int selector = ((int)s->SysenterCs & 0xFFFC) + (wide ? 32 : 16) | 3;
+        Load(s, (Flat(selector, wide ? LongCode : FlatCode, 3), Flat(selector + 8, FlatData, 3)));
         s->Rip = wide ? s->Rdx : (uint)s->Rdx;
         s->Rsp = wide ? s->Rcx : (uint)s->Rcx;
         return null;

@@ -64,7 +64,13 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
         CpuState* s = Cpu.State;
         // Whoever looked into the machine meanwhile may have changed exception masks, on which it depends whether code may run on the host's units.
         ModeChange.UpdateUnits(s);
-        s->CpuidKnown = false;
+        s->ForgetDerived();
+        RunUnits(s);
+        Cpu.CollectCounts();
+    }
+
+    private void RunUnits(CpuState* s)
+    {
         uint link = 0;
         long evictions = 0;
         while (true)

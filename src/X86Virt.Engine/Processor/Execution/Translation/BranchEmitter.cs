@@ -15,6 +15,8 @@ internal sealed unsafe partial class Translator
         {
             Mnemonic.Jmp => EmitJump(instruction, i),
             Mnemonic.Call => EmitCall(instruction, i),
+            Mnemonic.Syscall => EmitSystemCall(i),
+            Mnemonic.Sysretq => EmitSystemReturn(i),
             _ => EmitReturn(i),
         };
     }
@@ -101,6 +103,13 @@ internal sealed unsafe partial class Translator
     /// </summary>
     private void EmitProbe(int i)
     {
+        EmitFind();
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+    }
+
+    /// <summary>Looks up the address in RAX: whether the host's comparison gave equal, and the number of its entry in RCX.</summary>
+    private void EmitFind()
+    {
         _a.Move(8, HostAssembler.Rdx, HostAssembler.Rax);
         _a.ShiftRight(8, HostAssembler.Rdx, CodeLookup.TagShift);
         _a.Move(4, HostAssembler.Rcx, HostAssembler.Rdx);
@@ -108,7 +117,6 @@ internal sealed unsafe partial class Translator
         _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rcx, CodeLookup.IndexMask);
         _a.AluLoad(HostAlu.Xor, 8, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.LookupKeyOffset);
         _a.AluLoadIndexed(HostAlu.Cmp, 8, HostAssembler.Rdx, HostAssembler.Rbx, HostAssembler.Rcx, 3, CodeLookup.TagsOffset(_mode));
-        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
     }
 
     private void EmitJumpToEntry() => _a.JumpMemoryIndexed(HostAssembler.Rbx, HostAssembler.Rcx, 3, CodeLookup.HostsOffset(_mode));

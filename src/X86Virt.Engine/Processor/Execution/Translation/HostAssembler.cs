@@ -137,6 +137,9 @@ internal sealed unsafe class HostAssembler
         OpMemory(0x89, size, from, @base, displacement);
     }
 
+    /// <summary>Stores the lowest byte of RAX, RCX or RDX.</summary>
+    public void StoreByte(int from, int @base, int displacement) => OpMemory(0x88, 4, from, @base, displacement);
+
     /// <summary>Stores a sign-extended immediate of 4 or 8 bytes.</summary>
     public void StoreImmediate(int size, int @base, int displacement, int value)
     {

@@ -20,16 +20,35 @@ internal sealed unsafe partial class Translator
         // They are wanted as they are kept in the state.
         ClobberFlags(FlagLiveness.Status);
         EmitStackAddress(-width, width, write: true, i);
-        _a.LoadZeroExtended8(HostAssembler.Rcx, HostAssembler.Rbx, CpuState.StatusFlagsOffset + 1);
-        _a.LoadZeroExtended8(HostAssembler.Rdx, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
-        _a.ShiftLeft(4, HostAssembler.Rdx, 11);
-        _a.Alu(HostAlu.Or, 4, HostAssembler.Rcx, HostAssembler.Rdx);
+        EmitComposeFlags();
         _a.Load(4, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.SystemFlagsOffset);
         _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rdx, ~(int)(Flags.Rf | Flags.Vm));
         _a.Alu(HostAlu.Or, 4, HostAssembler.Rcx, HostAssembler.Rdx);
         _a.Store(width, HostAssembler.Rcx, HostAssembler.Rax, 0);
         MoveStackPointer(-width);
         return true;
+    }
+
+    /// <summary>The status flags of the state as RFLAGS has them into RCX; spoils RDX.</summary>
+    private void EmitComposeFlags()
+    {
+        _a.LoadZeroExtended8(HostAssembler.Rcx, HostAssembler.Rbx, CpuState.StatusFlagsOffset + 1);
+        _a.LoadZeroExtended8(HostAssembler.Rdx, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
+        _a.ShiftLeft(4, HostAssembler.Rdx, 11);
+        _a.Alu(HostAlu.Or, 4, HostAssembler.Rcx, HostAssembler.Rdx);
+    }
+
+    /// <summary>The status flags of the RFLAGS in RAX into the state; spoils RAX and RCX.</summary>
+    private void EmitStoreStatus()
+    {
+        // SF, ZF, AF, PF and CF above, OF below.
+        _a.Move(4, HostAssembler.Rcx, HostAssembler.Rax);
+        _a.ShiftLeft(4, HostAssembler.Rcx, 8);
+        _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rcx, 0xD500);
+        _a.ShiftRight(4, HostAssembler.Rax, 11);
+        _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rax, 1);
+        _a.Alu(HostAlu.Or, 4, HostAssembler.Rax, HostAssembler.Rcx);
+        _a.Store(2, HostAssembler.Rax, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
     }
 
     /// <summary>CLI at CPL 0, whatever IOPL says; elsewhere it may fault or mean the virtual flag.</summary>
@@ -99,14 +118,7 @@ internal sealed unsafe partial class Translator
         AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
         _a.Link(same);
         _a.Store(4, HostAssembler.Rdx, HostAssembler.Rbx, CpuState.SystemFlagsOffset);
-        // SF, ZF, AF, PF and CF above, OF below.
-        _a.Move(4, HostAssembler.Rcx, HostAssembler.Rax);
-        _a.ShiftLeft(4, HostAssembler.Rcx, 8);
-        _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rcx, 0xD500);
-        _a.ShiftRight(4, HostAssembler.Rax, 11);
-        _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rax, 1);
-        _a.Alu(HostAlu.Or, 4, HostAssembler.Rax, HostAssembler.Rcx);
-        _a.Store(2, HostAssembler.Rax, HostAssembler.Rbx, CpuState.StatusFlagsOffset);
+        EmitStoreStatus();
         MoveStackPointer(StackWidth);
         _flagsInHost = false;
         _flagsInState = true;
@@ -133,6 +145,71 @@ internal sealed unsafe partial class Translator
             _a.Load(4, HostAssembler.Rax, HostAssembler.Rbx, CpuState.CpuidValuesOffset + k * sizeof(uint));
             SetGuest(results[k], 8, HostAssembler.Rax);
         }
+        return true;
+    }
+
+    /// <summary>SWAPGS at CPL 0.</summary>
+    private bool EmitSwapGs(int i)
+    {
+        const int Base = CpuState.SegmentsOffset + (int)Segment.Gs * 16 + SegmentRegister.BaseOffset;
+        if (_user || (_mode & CodeMode.SizeMask) != CodeMode.Code64)
+            return false;
+        ClobberFlags(_needed[i]);
+        _a.TestByte(HostAssembler.Rbx, CpuState.CplOffset, 3);
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+        _a.Load(8, HostAssembler.Rax, HostAssembler.Rbx, Base);
+        _a.Load(8, HostAssembler.Rcx, HostAssembler.Rbx, CpuState.KernelGsBaseOffset);
+        _a.Store(8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.KernelGsBaseOffset);
+        _a.Store(8, HostAssembler.Rcx, HostAssembler.Rbx, Base);
+        _a.Store(8, HostAssembler.Rcx, HostAssembler.Rbx, CpuState.AddressBaseOffset + (int)Segment.Gs * sizeof(ulong));
+        return true;
+    }
+
+    /// <summary>MOV from CR0, CR2, CR3 or CR4 at CPL 0, unless a hypervisor wants to know.</summary>
+    private bool EmitReadControl(in Instruction instruction, int i)
+    {
+        int register = instruction.Op1Register - Register.CR0;
+        int place = register switch { 0 => CpuState.Cr0Offset, 2 => CpuState.Cr2Offset, 3 => CpuState.Cr3Offset, 4 => CpuState.Cr4Offset, _ => -1 };
+        if (_user || place < 0)
+            return false;
+        ClobberFlags(_needed[i]);
+        _a.TestByte(HostAssembler.Rbx, CpuState.CplOffset, 3);
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+        EmitTestIntercept(SvmExitCode.Cr0Read + (ulong)register, i);
+        _a.AluImmediateMemory(HostAlu.Add, 8, HostAssembler.Rbx, CpuState.ControlReadCountOffset, 1);
+        _a.Load(instruction.Op0Register.GetSize(), HostAssembler.Rax, HostAssembler.Rbx, place);
+        SetGuest(RegisterMap.GuestOf(instruction.Op0Register), instruction.Op0Register.GetSize(), HostAssembler.Rax);
+        return true;
+    }
+
+    private void EmitTestIntercept(SvmExitCode code, int i)
+    {
+        _a.TestByte(HostAssembler.Rbx, CpuState.InterceptsOffset + (int)code / 8, 1 << ((int)code & 7));
+        AddSlow(_a.JumpIf(HostCondition.NotEqual), i);
+    }
+
+    /// <summary>RDTSC and RDTSCP where one instruction is one tick: the retired-instruction count, and what a handler found it to be off by.</summary>
+    private bool EmitReadTimeStamp(in Instruction instruction, int i)
+    {
+        bool processor = instruction.Mnemonic == Mnemonic.Rdtscp;
+        ClobberFlags(_needed[i]);
+        _a.TestByte(HostAssembler.Rbx, CpuState.TimeStampKnownOffset, 1);
+        AddSlow(_a.JumpIf(HostCondition.Equal), i);
+        EmitTestIntercept(processor ? SvmExitCode.Rdtscp : SvmExitCode.Rdtsc, i);
+        _a.AluImmediateMemory(HostAlu.Add, 8, HostAssembler.Rbx, CpuState.TimeStampCountOffset, 1);
+        // It ends its block, so the budget is what it will be behind it.
+        _a.Load(8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.DeadlineOffset);
+        _a.AluLoad(HostAlu.Sub, 8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.BudgetOffset);
+        _a.AluLoad(HostAlu.Add, 8, HostAssembler.Rax, HostAssembler.Rbx, CpuState.TimeStampBaseOffset);
+        _a.Move(8, HostAssembler.Rdx, HostAssembler.Rax);
+        _a.ShiftRight(8, HostAssembler.Rdx, 32);
+        _a.Move(4, HostAssembler.Rax, HostAssembler.Rax);
+        SetGuest(0, 8, HostAssembler.Rax);
+        SetGuest(2, 8, HostAssembler.Rdx);
+        if (!processor)
+            return true;
+        _a.Load(4, HostAssembler.Rax, HostAssembler.Rbx, CpuState.TscAuxOffset);
+        SetGuest(1, 8, HostAssembler.Rax);
         return true;
     }
 }

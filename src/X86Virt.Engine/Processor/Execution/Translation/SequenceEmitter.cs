@@ -16,12 +16,17 @@ internal sealed unsafe partial class Translator
             Mnemonic.Mul or Mnemonic.Imul => EmitMultiply(instruction, i),
             Mnemonic.Div or Mnemonic.Idiv => EmitDivide(instruction, i),
             Mnemonic.Cmpxchg => EmitCompareExchange(instruction, i),
+            Mnemonic.Mov when instruction.Op1Register.IsCR() => EmitReadControl(instruction, i),
             Mnemonic.Mov => EmitReadSelector(instruction),
             Mnemonic.Pushfq or Mnemonic.Pushfd => EmitPushFlags(i),
             Mnemonic.Popfq or Mnemonic.Popfd => EmitPopFlags(i),
             Mnemonic.Cli => EmitClearInterruptFlag(i),
             Mnemonic.Sti => EmitSetInterruptFlag(i),
+            Mnemonic.Lahf => EmitLoadAhFromFlags(),
+            Mnemonic.Sahf => EmitStoreAhIntoFlags(),
             Mnemonic.Cpuid => EmitCpuid(i),
+            Mnemonic.Swapgs => EmitSwapGs(i),
+            Mnemonic.Rdtsc or Mnemonic.Rdtscp => EmitReadTimeStamp(instruction, i),
             _ => false,
         };
         if (done)
@@ -220,6 +225,30 @@ internal sealed unsafe partial class Translator
         SetGuest(0, 8, HostAssembler.Rax);
         _flagsInHost = true;
         _flagsInState = false;
+        return true;
+    }
+
+    private bool EmitLoadAhFromFlags()
+    {
+        ClobberFlags(FlagLiveness.Status);
+        _a.LoadZeroExtended8(HostAssembler.Rcx, HostAssembler.Rbx, CpuState.StatusFlagsOffset + 1);
+        _a.ShiftLeft(4, HostAssembler.Rcx, 8);
+        GetGuest(0, HostAssembler.Rax);
+        _a.AluImmediate(HostAlu.And, 8, HostAssembler.Rax, ~0xFF00);
+        _a.Alu(HostAlu.Or, 8, HostAssembler.Rax, HostAssembler.Rcx);
+        _a.AluImmediate(HostAlu.Or, 8, HostAssembler.Rax, 0x200);
+        SetGuest(0, 8, HostAssembler.Rax);
+        return true;
+    }
+
+    private bool EmitStoreAhIntoFlags()
+    {
+        ClobberFlags(FlagLiveness.Status);
+        GetGuest(0, HostAssembler.Rax);
+        _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rax, 0xD500);
+        _a.ShiftRight(4, HostAssembler.Rax, 8);
+        _a.StoreByte(HostAssembler.Rax, HostAssembler.Rbx, CpuState.StatusFlagsOffset + 1);
+        _flagsInState = true;
         return true;
     }
 }

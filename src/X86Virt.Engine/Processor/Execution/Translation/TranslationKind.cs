@@ -35,6 +35,8 @@ internal static unsafe class TranslationKinds
             return HasMemory(instruction) ? TranslationKind.Memory : TranslationKind.Register;
         if ((mode & CodeMode.Intercepts) != 0 && MayLeaveGuest(instruction))
             return TranslationKind.Callout;
+        if (instruction.Mnemonic == Mnemonic.Mov && instruction.Op1Register.IsCR())
+            return TranslationKind.InTc;
         bool highByte = false;
         for (int i = 0; i < instruction.OpCount; i++)
         {
@@ -82,8 +84,10 @@ internal static unsafe class TranslationKinds
                 return TranslationKind.Register;
             case Mnemonic.Mul or Mnemonic.Imul or Mnemonic.Div or Mnemonic.Idiv or Mnemonic.Cmpxchg:
                 return highByte ? TranslationKind.Callout : TranslationKind.InTc;
-            case Mnemonic.Cli or Mnemonic.Sti or Mnemonic.Cpuid:
+            case Mnemonic.Lahf or Mnemonic.Sahf or Mnemonic.Cli or Mnemonic.Sti or Mnemonic.Cpuid or Mnemonic.Swapgs or Mnemonic.Rdtsc or Mnemonic.Rdtscp:
                 return TranslationKind.InTc;
+            case Mnemonic.Syscall or Mnemonic.Sysretq:
+                return TranslationKind.Branch;
             case Mnemonic.Pushfq or Mnemonic.Pushfd or Mnemonic.Popfq or Mnemonic.Popfd when StackIsWide(mode):
                 return TranslationKind.InTc;
             case Mnemonic.Push or Mnemonic.Pop or Mnemonic.Leave when StackIsWide(mode):

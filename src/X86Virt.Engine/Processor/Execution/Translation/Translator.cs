@@ -83,8 +83,11 @@ internal sealed unsafe partial class Translator
         /// <summary>Has an entry executed in place of host code, and goes on behind that.</summary>
         Slow,
 
-        /// <summary>Leaves with RIP set.</summary>
+        /// <summary>Leaves, and sets RIP.</summary>
         Exit,
+
+        /// <summary>Leaves with RIP set.</summary>
+        Dispatch,
 
         /// <summary>The same, by a jump that may be chained.</summary>
         Continuation,
@@ -132,11 +135,13 @@ internal sealed unsafe partial class Translator
         {
             TranslatedOp* made = Block.Translated(block) + i;
             *made = new TranslatedOp { HostOffset = (ushort)(_a.Cursor - block->HostCode), Kind = _kinds[i] };
-            if (!Emit(instructions[i], i) && _kinds[i] != TranslationKind.Simulate)
+            bool done = Emit(instructions[i], i);
+            if (!done && _kinds[i] != TranslationKind.Simulate)
                 made->Kind = TranslationKind.Callout;
             FindRecipe(instructions, i);
+            if (i == instructions.Length - 1)
+                EmitEnd(instructions[i], made->Kind);
         }
-        EmitEnd(instructions);
         byte* hotEnd = _a.Cursor;
         block->HostLength = (int)(hotEnd - block->HostCode);
         bool endsInJump = _goto != null && _goto + sizeof(int) == hotEnd;
@@ -285,11 +290,10 @@ internal sealed unsafe partial class Translator
 
     private uint OffsetOf(Op* op) => (uint)((byte*)op - _blocks.Arena);
 
-    /// <summary>What follows the last instruction if it is no branch: on to the next address.</summary>
-    private void EmitEnd(ReadOnlySpan<Instruction> instructions)
+    /// <summary>What follows the last instruction: on to the next address, unless it is a branch, or its handler has the dispatch loop look up.</summary>
+    private void EmitEnd(in Instruction last, TranslationKind kind)
     {
-        int last = instructions.Length - 1;
-        if (_kinds[last] == TranslationKind.Branch || BlockEnd.Is(instructions[last]))
+        if (kind == TranslationKind.Branch || (BlockEnd.Is(last) && kind is TranslationKind.Callout or TranslationKind.Simulate))
             return;
         SaveFlags();
         EmitGoto(Wrap(_block->Rip + _block->Bytes));
@@ -362,6 +366,10 @@ internal sealed unsafe partial class Translator
                     if (stub.Recipe >= 0)
                         EmitRecipe(instructions[stub.Recipe]);
                     EmitSlow(ref stub);
+                    break;
+                case StubKind.Dispatch:
+                    _a.MoveImmediate(HostAssembler.Rax, 0);
+                    _a.JumpTo(_cache.Thunks.Dispatch);
                     break;
                 case StubKind.Full:
                     EmptyReturnStack();
