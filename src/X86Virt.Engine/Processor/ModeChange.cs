@@ -53,6 +53,15 @@ public static unsafe class ModeChange
         UpdateAccessMode(cpu);
     }
 
+    /// <summary>The part of <see cref="Update"/> that a load of CS, SS and CPL makes necessary: between 64-bit code segments little changes.</summary>
+    public static void CodeLoaded(Cpu cpu)
+    {
+        if (cpu.State->Code64 && CpuState.Seg(cpu.State, Segment.Cs)->Long)
+            UpdateAccessMode(cpu);
+        else
+            Update(cpu);
+    }
+
     /// <summary>
     /// Behind an instruction that may have changed exception masks, MXCSR's or the x87 control word's. Returns what its handler returns: the next
     /// entry, or the block's end if code must be looked up anew.

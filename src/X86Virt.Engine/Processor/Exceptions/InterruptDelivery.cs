@@ -129,18 +129,41 @@ internal static unsafe class InterruptDelivery
             return false;
         }
         SegmentRegister ss = inner ? new SegmentRegister { Selector = (ushort)cpl } : *CpuState.Seg(s, Segment.Ss);
-        var stack = new StackWriter(s, op, ss, pointer & ~0xFUL, cpl, true, e.External);
-        if (!stack.Push(8, CpuState.Seg(s, Segment.Ss)->Selector) || !stack.Push(8, s->Rsp)
-            || !stack.Push(8, PushedFlags(s, e)) || !stack.Push(8, CpuState.Seg(s, Segment.Cs)->Selector) || !stack.Push(8, e.ReturnRip))
-            return false;
-        if (e.HasErrorCode && !stack.Push(8, e.ErrorCode))
+        pointer &= ~0xFUL;
+        int size = (e.HasErrorCode ? 6 : 5) * sizeof(ulong);
+        ulong bottom = pointer - (ulong)size;
+        byte* frame = LinearMemory.Direct(s, ModeChange.AccessModeOf(s, cpl), bottom, size, write: true);
+        if (frame != null)
+            WriteFrame(s, e, (ulong*)(frame + size));
+        else if (!PushFrame(s, op, e, ss, pointer, cpl))
             return false;
         if (!DescriptorTables.MarkAccessed(s, op, gate.GateSelector, ref code))
             return false;
         *CpuState.Seg(s, Segment.Ss) = ss;
-        stack.Commit();
+        s->Rsp = bottom;
         Enter(s, gate, code, cpl, offset);
         return true;
+    }
+
+    /// <summary>Writes the frame of 64-bit mode below a place in host memory.</summary>
+    private static void WriteFrame(CpuState* s, in InterruptEvent e, ulong* top)
+    {
+        top[-1] = CpuState.Seg(s, Segment.Ss)->Selector;
+        top[-2] = s->Rsp;
+        top[-3] = PushedFlags(s, e);
+        top[-4] = CpuState.Seg(s, Segment.Cs)->Selector;
+        top[-5] = e.ReturnRip;
+        if (e.HasErrorCode)
+            top[-6] = e.ErrorCode;
+    }
+
+    /// <summary>The same, each access checked; false after a fault.</summary>
+    private static bool PushFrame(CpuState* s, Op* op, in InterruptEvent e, in SegmentRegister ss, ulong pointer, int cpl)
+    {
+        var stack = new StackWriter(s, op, ss, pointer, cpl, true, e.External);
+        return stack.Push(8, CpuState.Seg(s, Segment.Ss)->Selector) && stack.Push(8, s->Rsp)
+            && stack.Push(8, PushedFlags(s, e)) && stack.Push(8, CpuState.Seg(s, Segment.Cs)->Selector) && stack.Push(8, e.ReturnRip)
+            && (!e.HasErrorCode || stack.Push(8, e.ErrorCode));
     }
 
     private static void Enter(CpuState* s, in Descriptor gate, in Descriptor code, int cpl, ulong offset)
@@ -150,7 +173,7 @@ internal static unsafe class InterruptDelivery
         s->Rip = offset;
         bool interrupt = gate.Type is SystemType.InterruptGate or SystemType.InterruptGate16;
         FlagsChange.Load(s, 0, Flags.Tf | Flags.Nt | Flags.Vm | (interrupt ? Flags.If : 0));
-        ModeChange.Update(Cpu.Of(s));
+        ModeChange.CodeLoaded(Cpu.Of(s));
     }
 
     /// <summary>Reads and checks the gate of an event.</summary>

@@ -58,8 +58,15 @@ public static unsafe class LinearMemory
     }
 
     /// <summary>Reads as the processor itself does (descriptor tables, TSS): supervisor rights, whatever CPL is.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool ReadSystem<T>(CpuState* s, Op* op, ulong linear, out T value) where T : unmanaged
     {
+        byte* host = Direct(s, SystemMode(s), linear, sizeof(T), write: false);
+        if (host != null)
+        {
+            value = Unsafe.ReadUnaligned<T>(host);
+            return true;
+        }
         Unsafe.SkipInit(out value);
         fixed (T* p = &value)
             return SlowMemory.Read(s, op, SystemMode(s), linear, (byte*)p, sizeof(T));
@@ -67,6 +74,18 @@ public static unsafe class LinearMemory
 
     public static bool WriteSystem<T>(CpuState* s, Op* op, ulong linear, T value) where T : unmanaged
         => SlowMemory.Write(s, op, SystemMode(s), linear, (byte*)&value, sizeof(T));
+
+    /// <summary>
+    /// Host address of <paramref name="size"/> bytes in one page that an access mode, which need not be the one in force, may access directly, else
+    /// null with nothing raised.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static byte* Direct(CpuState* s, AccessMode mode, ulong linear, int size, bool write)
+    {
+        TlbEntry* e = s->Tlbs + (int)mode * Tlb.Entries + (int)((linear >> 12) & Tlb.IndexMask);
+        ulong tag = write ? e->WriteTag : e->ReadTag;
+        return (linear & ~0xFFFUL) == tag && ((linear + (ulong)(size - 1)) & ~0xFFFUL) == tag ? (byte*)(e->Addend + (nint)linear) : null;
+    }
 
     /// <summary>Raises the fault that a write of <paramref name="size"/> bytes (4096 at most) would raise; writes nothing.</summary>
     public static bool ProbeWrite(CpuState* s, Op* op, ulong linear, int size)

@@ -15,7 +15,7 @@ internal static unsafe class FarReturn
             Stack.Release(s, 2 * size + release);
             return null;
         }
-        Leave(s, op, size, (ushort)cs, offset, 2 * size + release, release, alwaysStack: false);
+        Leave(s, op, size, (ushort)cs, offset, 2 * size + release, release, alwaysStack: false, null);
         return null;
     }
 
@@ -32,8 +32,8 @@ internal static unsafe class FarReturn
                 UnblockNmi(s);
             return null;
         }
-        if (!FarTransfer.Peek(s, op, size, 0, out ulong offset) || !FarTransfer.Peek(s, op, size, size, out ulong cs)
-            || !FarTransfer.Peek(s, op, size, 2 * size, out ulong flags))
+        ulong* frame = size == 8 && s->Code64 ? (ulong*)LinearMemory.Direct(s, s->AccessMode, s->Rsp, 5 * sizeof(ulong), write: false) : null;
+        if (!Peek(s, op, size, 0, frame, out ulong offset) || !Peek(s, op, size, 1, frame, out ulong cs) || !Peek(s, op, size, 2, frame, out ulong flags))
             return null;
 
         // What may be loaded depends on the level that IRET runs at, not on the one it returns to.
@@ -52,7 +52,7 @@ internal static unsafe class FarReturn
         else
         {
             bool wide = size > 2;
-            if (!Leave(s, op, size, (ushort)cs, offset, 3 * size, 0, alwaysStack: s->Code64))
+            if (!Leave(s, op, size, (ushort)cs, offset, 3 * size, 0, alwaysStack: s->Code64, frame))
                 return null;
             if (wide && (mask & Flags.IoplMask) != 0)
                 mask |= Flags.Vif | Flags.Vip;
@@ -61,6 +61,15 @@ internal static unsafe class FarReturn
         FlagsChange.Load(s, flags, mask);
         UnblockNmi(s);
         return null;
+    }
+
+    /// <summary>Item <paramref name="index"/> of the stack.</summary>
+    private static bool Peek(CpuState* s, Op* op, int size, int index, ulong* frame, out ulong value)
+    {
+        if (frame == null)
+            return FarTransfer.Peek(s, op, size, index * size, out value);
+        value = frame[index];
+        return true;
     }
 
     private static void UnblockNmi(CpuState* s)
@@ -126,7 +135,8 @@ internal static unsafe class FarReturn
     /// <param name="popped">Bytes in front of the outer stack pointer.</param>
     /// <param name="release">Bytes released from the outer stack as well.</param>
     /// <param name="alwaysStack">SS and the stack pointer are popped even if the level stays (IRET in 64-bit mode).</param>
-    private static bool Leave(CpuState* s, Op* op, int size, ushort selector, ulong offset, int popped, int release, bool alwaysStack)
+    /// <param name="frame">Where the stack is in host memory, if five items of eight bytes may be read there.</param>
+    private static bool Leave(CpuState* s, Op* op, int size, ushort selector, ulong offset, int popped, int release, bool alwaysStack, ulong* frame)
     {
         if (DescriptorTables.IsNull(selector))
         {
@@ -152,8 +162,12 @@ internal static unsafe class FarReturn
         ulong pointer = 0;
         if (outer || alwaysStack)
         {
-            if (!FarTransfer.Peek(s, op, size, popped, out pointer) || !FarTransfer.Peek(s, op, size, popped + size, out ulong stackSelector)
-                || !FetchOuterStack(s, op, (ushort)stackSelector, code, rpl, out ss))
+            ulong stackSelector;
+            if (frame != null)
+                (pointer, stackSelector) = (frame[3], frame[4]);
+            else if (!FarTransfer.Peek(s, op, size, popped, out pointer) || !FarTransfer.Peek(s, op, size, popped + size, out stackSelector))
+                return false;
+            if (!FetchOuterStack(s, op, (ushort)stackSelector, code, rpl, out ss))
                 return false;
         }
         if (!FarTransfer.CheckOffset(s, op, code, ref offset) || !DescriptorTables.MarkAccessed(s, op, selector, ref code))
@@ -166,10 +180,7 @@ internal static unsafe class FarReturn
             // The width of the new stack decides how much of the pointer is loaded.
             Stack.SetPointer(s, pointer + (ulong)release);
             if (outer)
-            {
                 SegmentLoad.DropInner(s);
-                ModeChange.Update(Cpu.Of(s));
-            }
             return true;
         }
         Stack.Release(s, popped);

@@ -103,7 +103,7 @@ internal static unsafe class FarTransfer
         *CpuState.Seg(s, Segment.Cs) = code.ToRegister((ushort)((selector & ~3) | cpl));
         s->Cpl = (byte)cpl;
         s->Rip = offset;
-        ModeChange.Update(Cpu.Of(s));
+        ModeChange.CodeLoaded(Cpu.Of(s));
     }
 
     /// <summary>Privilege and presence of a gate or TSS that an instruction names.</summary>

@@ -113,7 +113,9 @@ internal static unsafe class SegmentLoad
     {
         SegmentRegister* r = CpuState.Seg(s, segment);
         bool conforming = r->IsCode && (r->Attributes & SegmentAttributes.ExpandDown) != 0;
-        if (r->Present && !conforming && r->Dpl < s->Cpl)
-            *r = default;
+        if (!r->Present || conforming || r->Dpl >= s->Cpl)
+            return;
+        *r = default;
+        ModeChange.SegmentLoaded(s, segment);
     }
 }

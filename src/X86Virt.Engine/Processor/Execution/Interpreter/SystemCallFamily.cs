@@ -52,14 +52,10 @@ internal static unsafe class SystemCallFamily
 
     private static void Load(CpuState* s, (SegmentRegister Cs, SegmentRegister Ss) segments)
     {
-        bool stays64 = segments.Cs.Long && s->Code64;
         *CpuState.Seg(s, Segment.Cs) = segments.Cs;
         *CpuState.Seg(s, Segment.Ss) = segments.Ss;
         s->Cpl = (byte)segments.Cs.Dpl;
-        if (stays64)
-            ModeChange.UpdateAccessMode(Cpu.Of(s));
-        else
-            ModeChange.Update(Cpu.Of(s));
+        ModeChange.CodeLoaded(Cpu.Of(s));
     }
 
     private static Op* SystemCall(CpuState* s, Op* op)
