@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace X86Virt.Engine.Memory;
@@ -37,6 +38,20 @@ public static unsafe partial class HostMemory
             VirtualFree(pages, 0, ReleaseAll);
         else
             _ = Munmap(pages, (nuint)size);
+    }
+
+    /// <summary>Copies bytes, those of an operand without a call.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Copy(byte* to, byte* from, int size)
+    {
+        if (size == sizeof(ulong))
+            *(ulong*)to = *(ulong*)from;
+        else if (size == sizeof(uint))
+            *(uint*)to = *(uint*)from;
+        else if (size == sizeof(byte))
+            *to = *from;
+        else
+            Unsafe.CopyBlockUnaligned(to, from, (uint)size);
     }
 
     /// <summary>Makes pages zero again and gives what held them back to the host.</summary>

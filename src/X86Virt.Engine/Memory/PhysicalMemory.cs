@@ -49,6 +49,9 @@ public sealed unsafe class PhysicalMemory : IDisposable
     private readonly ulong _blockSize;
     private readonly PageTracking* _tracking;
     private Region[] _regions = [];
+
+    // The one found last: the next access is mostly to the same.
+    private int _found;
     private ulong _romUsed;
     private bool _disposed;
 
@@ -173,13 +176,24 @@ public sealed unsafe class PhysicalMemory : IDisposable
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ref readonly Region Find(ulong address)
     {
         Region[] regions = _regions;
+        int found = _found;
+        if ((uint)found < (uint)regions.Length && address - regions[found].Start < regions[found].End - regions[found].Start)
+            return ref regions[found];
+        return ref Search(regions, address);
+    }
+
+    private ref readonly Region Search(Region[] regions, ulong address)
+    {
         for (int i = 0; i < regions.Length; i++)
         {
-            if (address >= regions[i].Start && address < regions[i].End)
-                return ref regions[i];
+            if (address < regions[i].Start || address >= regions[i].End)
+                continue;
+            _found = i;
+            return ref regions[i];
         }
         return ref Unsafe.NullRef<Region>();
     }
@@ -235,7 +249,7 @@ public sealed unsafe class PhysicalMemory : IDisposable
         if (region.Kind == RegionKind.Device)
             return region.Device!.ReadMemory(offset, size);
         ulong value = 0;
-        Unsafe.CopyBlockUnaligned(&value, region.Host + offset, (uint)size);
+        HostMemory.Copy((byte*)&value, region.Host + offset, size);
         return value;
     }
 
@@ -254,7 +268,7 @@ public sealed unsafe class PhysicalMemory : IDisposable
         }
         else if (region.Kind == RegionKind.Ram)
         {
-            Unsafe.CopyBlockUnaligned(region.Host + offset, &value, (uint)size);
+            HostMemory.Copy(region.Host + offset, (byte*)&value, size);
             NotifyWrite(region.Host + offset, size);
         }
     }

@@ -15,7 +15,7 @@ internal static unsafe class SlowMemory
         TlbEntry* e = Entry(s, mode, linear);
         if (e->ReadTag == (linear & ~0xFFFUL) && InPage(linear, size))
         {
-            Unsafe.CopyBlockUnaligned(destination, (byte*)(e->Addend + (nint)linear), (uint)size);
+            HostMemory.Copy(destination, (byte*)(e->Addend + (nint)linear), size);
             return true;
         }
         Cpu cpu = Cpu.Of(s);
@@ -41,7 +41,7 @@ internal static unsafe class SlowMemory
         TlbEntry* e = Entry(s, mode, linear);
         if (e->WriteTag == (linear & ~0xFFFUL) && InPage(linear, size))
         {
-            Unsafe.CopyBlockUnaligned((byte*)(e->Addend + (nint)linear), source, (uint)size);
+            HostMemory.Copy((byte*)(e->Addend + (nint)linear), source, size);
             return true;
         }
         Cpu cpu = Cpu.Of(s);
@@ -183,7 +183,7 @@ internal static unsafe class SlowMemory
         RegionKind kind = cpu.Memory.Lookup(physical, out byte* host);
         if (host != null)
         {
-            Unsafe.CopyBlockUnaligned(destination, host, (uint)size);
+            HostMemory.Copy(destination, host, size);
             return;
         }
         long ahead = BeginDeviceAccess(cpu, op, kind);
@@ -201,7 +201,7 @@ internal static unsafe class SlowMemory
         RegionKind kind = cpu.Memory.Lookup(physical, out byte* host);
         if (kind == RegionKind.Ram)
         {
-            Unsafe.CopyBlockUnaligned(host, source, (uint)size);
+            HostMemory.Copy(host, source, size);
             cpu.Memory.NotifyWrite(host, size);
             return;
         }

@@ -96,10 +96,7 @@ public sealed unsafe class ShadowPaging : IDisposable
         {
             NoticeChanges();
             if (Refill(linear, mode, access, out physical, out permissions))
-            {
-                counts.Refills++;
                 return true;
-            }
         }
 
         PageWalkPath path;
@@ -143,21 +140,64 @@ public sealed unsafe class ShadowPaging : IDisposable
                 if (t->Churn > 0)
                     t->Churn--;
                 physical = (slot & ShadowSlot.FrameMask) | (linear & ((1UL << f->Shift) - 1));
-                permissions = (PagePermissions)_permissions.Values[(int)mode * RightsCombinations + (int)(slot & ShadowSlot.RightsMask)];
-                if ((slot & ShadowSlot.Dirty) != 0)
-                    permissions |= PagePermissions.Dirty;
-                if ((slot & ShadowSlot.Global) != 0 && (_state->Cr4 & Cr4.Pge) != 0)
-                    permissions |= PagePermissions.Global;
+                permissions = PermissionsOf(slot, mode);
                 if (level > 1)
                     permissions |= PagePermissions.Large;
                 PagePermissions wanted = access | ((access & PagePermissions.Write) != 0 ? PagePermissions.Dirty : 0);
-                return (permissions & wanted) == wanted;
+                if ((permissions & wanted) != wanted)
+                    return false;
+                _cpu.Statistics.Paging.Refills++;
+                return true;
             }
             if (slot == 0)
-                return false;
+                return level == 2 && WalkLast(t, linear, mode, access, out physical, out permissions);
             table = ShadowSlot.Number(slot);
             generation = ShadowSlot.Generation(slot);
         }
+    }
+
+    private PagePermissions PermissionsOf(ulong slot, AccessMode mode)
+    {
+        var permissions = (PagePermissions)_permissions.Values[(int)mode * RightsCombinations + (int)(slot & ShadowSlot.RightsMask)];
+        if ((slot & ShadowSlot.Dirty) != 0)
+            permissions |= PagePermissions.Dirty;
+        if ((slot & ShadowSlot.Global) != 0 && (_state->Cr4 & Cr4.Pge) != 0)
+            permissions |= PagePermissions.Global;
+        return permissions;
+    }
+
+    /// <summary>
+    /// Walks the last level alone, where its table rests: the shadows above it tell what a walk would find there. False if a whole walk must be made, for a
+    /// fault among others.
+    /// </summary>
+    private bool WalkLast(ShadowTable* above, ulong linear, AccessMode mode, PagePermissions access, out ulong physical, out PagePermissions permissions)
+    {
+        physical = 0;
+        permissions = PagePermissions.None;
+        PageTableFormat* format = _cpu.PageTables + _format;
+        EntryFormat* f = format->Level(2);
+        ulong link = Entry(above, (int)f->Index(linear));
+        if (!Leads(f, link) || !Locate(link & f->TableMask, out int page) || !_tables.Rests(page))
+            return false;
+        f = format->Level(1);
+        ulong address = (link & f->TableMask) + f->Index(linear) * (ulong)format->EntrySize;
+        ulong entry = _memory.Read(address, format->EntrySize);
+        if ((entry & PageEntry.Present) == 0 || (entry & f->PageReserved) != 0)
+            return false;
+        bool write = (access & PagePermissions.Write) != 0;
+        ulong walked = entry | PageEntry.Accessed | (write ? PageEntry.Dirty : 0);
+        permissions = PermissionsOf(ShadowSlot.OfPage(0, above->Rights & PageEntry.Rights(link) & PageEntry.Rights(entry), walked), mode);
+        if ((permissions & access) != access)
+            return false;
+        if (walked != entry)
+        {
+            _walking = true;
+            _memory.Write(address, format->EntrySize, walked);
+            _walking = false;
+        }
+        physical = f->Page(entry) | (linear & 0xFFF);
+        _cpu.Statistics.Paging.Walks++;
+        return true;
     }
 
     /// <summary>Finds the address space and the mode in force if a control register is not what it was.</summary>
