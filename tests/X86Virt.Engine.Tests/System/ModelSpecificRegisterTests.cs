@@ -208,6 +208,22 @@ public unsafe class ModelSpecificRegisterTests
         RaisesGeneralProtection(cpu.Execute(Rdmsr));
     }, model);
 
+    /// <summary>AMD's have the northbridge's since the K8: hypervisors read its thresholds, MC4_MISC, wherever there is SVM.</summary>
+    [Theory]
+    [InlineData("Opteron", 5)]
+    [InlineData("Core2", 4)]
+    public void MachineChecksHaveTheBanksOfTheModel(string model, uint banks) => OnEveryEngine(32, cpu =>
+    {
+        const uint Capabilities = 0x179, Bank0 = 0x400, RegistersOfBank = 4;
+        Assert.Equal(banks, (uint)Read(cpu, Capabilities) & 0xFF);
+        uint last = Bank0 + banks * RegistersOfBank - 1;
+        Assert.Equal(0UL, Read(cpu, last));
+        Assert.Null(Write(cpu, last, 0));
+        RaisesGeneralProtection(Write(cpu, last, 1));
+        cpu.State->Rcx = last + 1;
+        RaisesGeneralProtection(cpu.Execute(Rdmsr));
+    }, model);
+
     [Fact]
     public void EferHasTheBitsOfTheModel()
     {

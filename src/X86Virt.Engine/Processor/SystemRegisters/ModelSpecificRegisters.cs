@@ -10,14 +10,13 @@ internal static unsafe class ModelSpecificRegisters
 
     private const uint PentiumMachineCheckAddress = 0, PentiumMachineCheckType = 1, TimeStampCounter = 0x10, PlatformId = 0x17, TscAdjust = 0x3B,
         MicrocodeRevision = 0x8B, SysenterCs = 0x174, SysenterEsp = 0x175, SysenterEip = 0x176, McgCapabilities = 0x179, McgStatus = 0x17A,
-        MiscEnable = 0x1A0, DebugControl = 0x1D9, LastBranchFrom = 0x1DB, LastInterruptTo = 0x1DE, MachineCheckBank0 = 0x400,
+        MiscEnable = 0x1A0, DebugControl = 0x1D9, LastBranchFrom = 0x1DB, LastInterruptTo = 0x1DE, MachineCheckBank0 = 0x400, LastMachineCheck = 0x47F,
         TscDeadline = 0x6E0, FirstX2Apic = 0x800, LastX2Apic = 0x8FF,
         Efer = 0xC000_0080, Star = 0xC000_0081, LStar = 0xC000_0082, CStar = 0xC000_0083, SfMask = 0xC000_0084,
         FsBase = 0xC000_0100, GsBase = 0xC000_0101, KernelGsBase = 0xC000_0102, TscAux = 0xC000_0103;
 
     private const ulong AutomaticIbrs = 1 << 21;
     private const ulong ApicExtendedMode = 1 << 10;
-    private const int Banks = 4;
 
     /// <summary>Fast-string enable, which software may clear; nothing else can be changed.</summary>
     private const ulong MiscEnableWritable = 1;
@@ -57,9 +56,10 @@ internal static unsafe class ModelSpecificRegisters
                 value = s->SysenterEip;
                 return true;
             case McgCapabilities when cpu.Model.Has(ProcessorFeature.Mca):
-                value = Banks;
+                value = MachineCheckBanks(cpu);
                 return true;
-            case McgStatus or (>= MachineCheckBank0 and < MachineCheckBank0 + 4 * Banks) when cpu.Model.Has(ProcessorFeature.Mca):
+            case McgStatus when cpu.Model.Has(ProcessorFeature.Mca):
+            case >= MachineCheckBank0 and <= LastMachineCheck when HasMachineCheckBank(cpu, index):
                 return true;
             case MiscEnable when cpu.Model.IsIntel:
                 value = s->MiscEnable;
@@ -128,7 +128,7 @@ internal static unsafe class ModelSpecificRegisters
                 return SetAddress(s, &s->SysenterEip, value);
             case McgStatus when cpu.Model.Has(ProcessorFeature.Mca):
                 return true;
-            case >= MachineCheckBank0 and < MachineCheckBank0 + 4 * Banks when cpu.Model.Has(ProcessorFeature.Mca):
+            case >= MachineCheckBank0 and <= LastMachineCheck when HasMachineCheckBank(cpu, index):
                 // Status, address and miscellaneous registers may only be cleared.
                 return index % 4 == 0 || value == 0;
             case MiscEnable when cpu.Model.IsIntel:
@@ -179,6 +179,12 @@ internal static unsafe class ModelSpecificRegisters
 
     /// <summary>Machine checks as Pentium processors report them, before there was an architecture for them.</summary>
     private static bool HasPentiumMachineCheck(Cpu cpu) => cpu.Model.IsIntel && cpu.Model.Has(ProcessorFeature.Mce) && !cpu.Model.Has(ProcessorFeature.Mca);
+
+    /// <summary>AMD's processors have a fifth bank, of the northbridge, since the K8; software looks for its thresholds (MC4_MISC) wherever there is SVM.</summary>
+    private static uint MachineCheckBanks(Cpu cpu) => !cpu.Model.IsIntel && cpu.Model.HasLongMode ? 5u : 4;
+
+    private static bool HasMachineCheckBank(Cpu cpu, uint index)
+        => cpu.Model.Has(ProcessorFeature.Mca) && (index - MachineCheckBank0) / 4 < MachineCheckBanks(cpu);
 
     private static void SetTimeStamp(Cpu cpu, ulong value)
     {
