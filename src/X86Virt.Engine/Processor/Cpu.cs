@@ -23,10 +23,10 @@ public sealed unsafe class Cpu : IDisposable
         Handlers = new HandlerTable(model);
         State = (CpuState*)HostMemory.Allocate(CpuState.AllocationSize);
         _self = GCHandle.Alloc(this);
-        Tlb = _hostTlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset));
+        Tlb = _hostTlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset), State->AccessGroups);
         if (model.Has(ProcessorFeature.Svm))
         {
-            _guestTlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset + Tlb.SizeInBytes));
+            _guestTlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset + Tlb.SizeInBytes), State->AccessGroups);
             Statistics.Svm = new SvmCounts();
             Svm = new SvmUnit(this);
         }

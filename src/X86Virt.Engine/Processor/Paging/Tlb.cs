@@ -64,6 +64,7 @@ public sealed unsafe class Tlb : IDisposable
     internal const int SizeInBytes = Total * 32;
 
     private readonly TlbEntry* _entries;
+    private readonly long* _derived;
     private readonly TlbTranslation* _translations;
 
     // Slots filled since the last flush, so that a flush touches only those; Total at most, each once.
@@ -77,9 +78,11 @@ public sealed unsafe class Tlb : IDisposable
     private bool _disposed;
 
     /// <param name="entries">Room for <see cref="SizeInBytes"/> bytes, next to the processor's state.</param>
-    public Tlb(TlbEntry* entries)
+    /// <param name="derived">What translated code took from entries for a while (<see cref="CpuState.AccessGroups"/>), which goes when any of them changes.</param>
+    public Tlb(TlbEntry* entries, long* derived)
     {
         _entries = entries;
+        _derived = derived;
         _translations = (TlbTranslation*)NativeMemory.AlignedAlloc(Total * (nuint)sizeof(TlbTranslation), 64);
         _filled = (ushort*)NativeMemory.Alloc(Total * sizeof(ushort));
         _isFilled = (bool*)NativeMemory.AllocZeroed(Total);
@@ -105,6 +108,7 @@ public sealed unsafe class Tlb : IDisposable
     /// <summary>Keeps a translation; <see cref="Open"/> decides afterwards which accesses may go straight to memory.</summary>
     public TlbTranslation* Fill(AccessMode mode, ulong linear, ulong physical, PagePermissions permissions)
     {
+        ForgetDerived();
         int slot = Slot(mode, linear);
         if (!_isFilled[slot])
         {
@@ -141,6 +145,7 @@ public sealed unsafe class Tlb : IDisposable
     /// <summary>Makes stores to a page of host memory take the slow path from now on (it became code or a traced table).</summary>
     public void CloseWrites(byte* hostPage)
     {
+        ForgetDerived();
         for (int i = 0; i < _filledCount; i++)
         {
             TlbEntry* e = _entries + _filled[i];
@@ -153,6 +158,7 @@ public sealed unsafe class Tlb : IDisposable
     public void Flush(bool keepGlobal)
     {
         Flushes++;
+        ForgetDerived();
         int kept = 0;
         for (int i = 0; i < _filledCount; i++)
         {
@@ -176,6 +182,7 @@ public sealed unsafe class Tlb : IDisposable
     /// <summary>Keeps the translations but sends every access through the slow path once (the physical map or tracking changed).</summary>
     public void CloseAll()
     {
+        ForgetDerived();
         for (int i = 0; i < _filledCount; i++)
             ClearFast(_filled[i]);
     }
@@ -183,6 +190,7 @@ public sealed unsafe class Tlb : IDisposable
     /// <summary>INVLPG: drops the page of <paramref name="linear"/> in every mode, global or not; true if all of a large page was dropped.</summary>
     public bool FlushPage(ulong linear)
     {
+        ForgetDerived();
         if (linear >= _largeFirst && linear <= _largeLast && IsLarge(linear))
         {
             FlushLarge(linear);
@@ -220,6 +228,8 @@ public sealed unsafe class Tlb : IDisposable
                 Clear(_filled[i]);
         }
     }
+
+    private void ForgetDerived() => new Span<long>(_derived, CpuState.AccessGroupSlots).Clear();
 
     private void Clear(int slot)
     {

@@ -59,6 +59,10 @@ public unsafe struct CpuState
     internal const int TimeStampBaseOffset = 0xCA8;
     internal const int TimeStampCountOffset = 0xCB0;
     internal const int ControlReadCountOffset = 0xCB8;
+    internal const int AccessGroupsOffset = 0xCC0;
+
+    /// <summary>Groups of accesses that one unit can have.</summary>
+    internal const int AccessGroupSlots = 8;
 
     /// <summary>Offset from the state of the TLBs of all access modes, which share its allocation; those of guest mode (SVM) stand behind.</summary>
     internal const int TlbOffset = SizeInBytes;
@@ -273,6 +277,9 @@ public unsafe struct CpuState
 
     /// <summary>How often translated code read a control register.</summary>
     [FieldOffset(ControlReadCountOffset)] internal long ControlReadCount;
+
+    /// <summary>Host addends that the unit being run found for groups of accesses (<see cref="Processor.AccessGroups"/>); 0 for none.</summary>
+    [FieldOffset(AccessGroupsOffset)] internal fixed long AccessGroups[AccessGroupSlots];
 
     /// <summary>Retired-instruction count of the one boundary at which <see cref="Shadow"/> and RFLAGS.RF hold (<see cref="InstructionBoundary"/>).</summary>
     [FieldOffset(BoundaryRetiredOffset)] public long BoundaryRetired;

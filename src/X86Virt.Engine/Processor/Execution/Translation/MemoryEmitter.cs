@@ -97,32 +97,96 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>From the linear address in RAX to the host address in RAX.</summary>
-    private void EmitTranslate(int i, int size, bool write)
+    private void EmitTranslate(int i, int size, bool write, bool stack = false)
     {
-        EmitAddend(i, size, write);
+        EmitAddend(i, size, write, stack);
         _a.Alu(HostAlu.Add, 8, HostAssembler.Rax, HostAssembler.Rcx);
     }
 
     /// <summary>
-    /// From the linear address in RAX to what must be added for the host address, in RCX. One exclusive-or of tag and address is at most
-    /// 4096 - size exactly if the page matches and the access stays in it.
+    /// From the linear address in RAX to what must be added for the host address, in RCX: from the TLB, or from the slot of the group that the access is
+    /// in. <paramref name="stack"/> tells an instruction's access to the stack from its memory operand.
     /// </summary>
-    private void EmitAddend(int i, int size, bool write)
+    private void EmitAddend(int i, int size, bool write, bool stack = false)
     {
-        if (Bmi2.IsSupported)
+        int number = _groups.Holds(i, stack, size, write);
+        if (number == AccessGroups.None)
         {
-            _a.RotateRightTo(HostAssembler.Rcx, HostAssembler.Rax, 7);
+            AddSlow(EmitTlbCheck(0, size, write), i);
+            EmitTlbAddend();
+            return;
+        }
+        ref AccessGroups.Group group = ref _groups[number];
+        int slot = CpuState.AccessGroupsOffset + group.Slot * sizeof(long);
+        bool first = (_openGroups & 1 << group.Slot) == 0;
+        byte* alone;
+        if (first)
+        {
+            _openGroups |= 1 << group.Slot;
+            alone = EmitTlbCheck((int)(group.First - _groups.Of(i, stack).Offset), (int)(group.End - group.First), group.Write);
+            EmitTlbAddend();
+            _a.Store(8, HostAssembler.Rcx, HostAssembler.Rbx, slot);
         }
         else
         {
-            _a.Move(4, HostAssembler.Rcx, HostAssembler.Rax);
+            _a.Load(8, HostAssembler.Rcx, HostAssembler.Rbx, slot);
+            _a.TestSelf(8, HostAssembler.Rcx);
+            alone = _a.JumpIf(HostCondition.Equal);
+        }
+        AddSlow(alone, i);
+        ref Stub stub = ref _stubs[_stubCount - 1];
+        stub.Kind = StubKind.Alone;
+        stub.Back = _a.Cursor;
+        stub.Slot = first ? slot : 0;
+        (stub.Size, stub.Write) = (size, write);
+    }
+
+    /// <summary>
+    /// Looks for bytes from RAX + <paramref name="lowest"/> on in the TLB; leaves the entry's place in RCX, and returns the jump for where they are not there. One
+    /// exclusive-or of tag and address is at most 4096 - <paramref name="span"/> exactly if the page matches and they all are in it.
+    /// </summary>
+    private byte* EmitTlbCheck(int lowest, int span, bool write)
+    {
+        int address = HostAssembler.Rax;
+        if (lowest != 0)
+        {
+            address = HostAssembler.Rdx;
+            _a.Lea((_mode & CodeMode.SizeMask) == CodeMode.Code64 ? 8 : 4, address, HostAssembler.Rax, lowest);
+        }
+        if (Bmi2.IsSupported)
+        {
+            _a.RotateRightTo(HostAssembler.Rcx, address, 7);
+        }
+        else
+        {
+            _a.Move(4, HostAssembler.Rcx, address);
             _a.ShiftRight(4, HostAssembler.Rcx, 7);
         }
         _a.AluImmediate(HostAlu.And, 4, HostAssembler.Rcx, (int)Tlb.IndexMask * sizeof(TlbEntry));
-        _a.LoadIndexed(8, HostAssembler.Rdx, HostAssembler.Rbx, HostAssembler.Rcx, 0, _tlb + (write ? 8 : 0));
-        _a.Alu(HostAlu.Xor, 8, HostAssembler.Rdx, HostAssembler.Rax);
-        _a.AluImmediate(HostAlu.Cmp, 8, HostAssembler.Rdx, 0x1000 - size);
-        AddSlow(_a.JumpIf(HostCondition.Above), i);
-        _a.LoadIndexed(8, HostAssembler.Rcx, HostAssembler.Rbx, HostAssembler.Rcx, 0, _tlb + 24);
+        int tag = _tlb + (write ? 8 : 0);
+        if (lowest != 0)
+        {
+            _a.AluLoadIndexed(HostAlu.Xor, 8, address, HostAssembler.Rbx, HostAssembler.Rcx, 0, tag);
+        }
+        else
+        {
+            _a.LoadIndexed(8, HostAssembler.Rdx, HostAssembler.Rbx, HostAssembler.Rcx, 0, tag);
+            _a.Alu(HostAlu.Xor, 8, HostAssembler.Rdx, HostAssembler.Rax);
+        }
+        _a.AluImmediate(HostAlu.Cmp, 8, HostAssembler.Rdx, 0x1000 - span);
+        return _a.JumpIf(HostCondition.Above);
+    }
+
+    private void EmitTlbAddend() => _a.LoadIndexed(8, HostAssembler.Rcx, HostAssembler.Rbx, HostAssembler.Rcx, 0, _tlb + 24);
+
+    /// <summary>An access of a group that is not all in a page that allows all of it: looks for itself alone.</summary>
+    private void EmitAlone(in Stub stub)
+    {
+        if (stub.Slot != 0)
+            _a.StoreImmediate(8, HostAssembler.Rbx, stub.Slot, 0);
+        byte* slow = EmitTlbCheck(0, stub.Size, stub.Write);
+        _stubs[_stubCount++] = stub with { Kind = StubKind.Slow, Jump = slow };
+        EmitTlbAddend();
+        _a.JumpTo(stub.Back);
     }
 }

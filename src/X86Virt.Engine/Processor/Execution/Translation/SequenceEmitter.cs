@@ -43,7 +43,7 @@ internal sealed unsafe partial class Translator
     private void EmitStackAddress(int displacement, int size, bool write, int i)
     {
         _a.Lea(StackWidth, HostAssembler.Rax, StackPointer, displacement);
-        EmitTranslate(i, size, write);
+        EmitTranslate(i, size, write, stack: true);
     }
 
     /// <summary>What the stack pointer points at into RAX.</summary>
@@ -51,7 +51,7 @@ internal sealed unsafe partial class Translator
     {
         int width = StackWidth;
         _a.Move(width, HostAssembler.Rax, StackPointer);
-        EmitAddend(i, width, write: false);
+        EmitAddend(i, width, write: false, stack: true);
         _a.LoadIndexed(width, HostAssembler.Rax, HostAssembler.Rax, HostAssembler.Rcx, 0, 0);
     }
 
@@ -70,7 +70,7 @@ internal sealed unsafe partial class Translator
         if (instruction.Op0Kind == OpKind.Register)
         {
             _a.Lea(width, HostAssembler.Rax, StackPointer, -width);
-            EmitAddend(i, width, write: true);
+            EmitAddend(i, width, write: true, stack: true);
             int guest = RegisterMap.GuestOf(instruction.Op0Register);
             _a.StoreIndexed(width, HostRegister(guest, HostAssembler.Rdx), HostAssembler.Rax, HostAssembler.Rcx, 0, 0);
             MoveStackPointer(-width);
@@ -109,7 +109,7 @@ internal sealed unsafe partial class Translator
         int frame = RegisterMap.HostOf(5);
         ClobberFlags(_needed[i]);
         _a.Move(width, HostAssembler.Rax, frame);
-        EmitAddend(i, width, write: false);
+        EmitAddend(i, width, write: false, stack: true);
         _a.LoadIndexed(width, HostAssembler.Rax, HostAssembler.Rax, HostAssembler.Rcx, 0, 0);
         _a.Lea(width, StackPointer, frame, width);
         _a.Move(width, frame, HostAssembler.Rax);

@@ -59,6 +59,8 @@ internal static class StateFields
             return $"guest_r{offset / 8}";
         if (offset - CpuState.AddressBaseOffset is >= 0 and < 6 * 8)
             return $"base_{((Segment)((offset - CpuState.AddressBaseOffset) / 8)).ToString().ToLowerInvariant()}";
+        if (offset - CpuState.AccessGroupsOffset is >= 0 and < CpuState.AccessGroupSlots * sizeof(long))
+            return $"access_group_{(offset - CpuState.AccessGroupsOffset) / sizeof(long)}";
         if (offset >= CpuState.TlbOffset && offset < CpuState.LookupOffset)
             return TlbFields[offset % 32 / 8];
         if (offset < CpuState.LookupOffset)

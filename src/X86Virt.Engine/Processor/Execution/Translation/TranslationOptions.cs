@@ -24,7 +24,10 @@ public enum TranslationFeatures
     /// </summary>
     Adaptation = 16,
 
-    All = Chaining | InlineLookup | Superblocks | ReturnStack | Adaptation,
+    /// <summary>Accesses of a unit to addresses that differ by constants look in the TLB once.</summary>
+    AccessGroups = 32,
+
+    All = Chaining | InlineLookup | Superblocks | ReturnStack | Adaptation | AccessGroups,
 }
 
 /// <summary>How the binary translator works; has no effect on what the guest does.</summary>

@@ -10,10 +10,10 @@ namespace X86Virt.Engine.Processor;
 internal sealed unsafe partial class Translator
 {
     /// <summary>Host bytes that the longest unit can take, stubs included.</summary>
-    private const int LargestUnit = BlockDecoder.MaximumLimit * 256;
+    private const int LargestUnit = BlockDecoder.MaximumLimit * 320;
 
     /// <summary>A push from memory through a checked segment has this many ways out.</summary>
-    private const int StubsPerInstruction = 6;
+    private const int StubsPerInstruction = 8;
 
     private readonly CpuState* _state;
     private readonly HostAssembler _a;
@@ -23,6 +23,7 @@ internal sealed unsafe partial class Translator
     private readonly TranslationFeatures _features;
     private readonly bool _profiles;
     private readonly Adaptation _adaptation;
+    private readonly AccessGroups _groups = new();
     private readonly InstructionInfoFactory _info = new();
     private readonly TranslationKind[] _kinds = new TranslationKind[BlockDecoder.MaximumLimit];
     private Instruction _made;
@@ -37,6 +38,9 @@ internal sealed unsafe partial class Translator
     private bool _flagsInHost;
     private bool _flagsInState;
     private int _stubCount;
+
+    // A bit for each slot that an access before this place has filled.
+    private int _openGroups;
 
     // The instruction that set the flags, if slow ways can make them again, and the one that overwrites them; whether they are nowhere else.
     private int _recipe, _recipeEnd;
@@ -65,6 +69,12 @@ internal sealed unsafe partial class Translator
         /// <summary>What must be loaded again where it goes on, as leaving unloads it.</summary>
         public DataUnits Live;
 
+        /// <summary>For an access of a group: the slot that it fills, or 0; what it accesses, and where it goes on with the addend.</summary>
+        public int Slot;
+        public int Size;
+        public bool Write;
+        public byte* Back;
+
         /// <summary>For the others: where the guest goes.</summary>
         public ulong Target;
 
@@ -82,6 +92,9 @@ internal sealed unsafe partial class Translator
 
         /// <summary>Has an entry executed in place of host code, and goes on behind that.</summary>
         Slow,
+
+        /// <summary>Looks in the TLB for one access of a group.</summary>
+        Alone,
 
         /// <summary>Leaves, and sets RIP.</summary>
         Exit,
@@ -130,6 +143,10 @@ internal sealed unsafe partial class Translator
         Begin(block, accessMode, guest);
         ChooseKinds(instructions);
         FlagLiveness.Find(instructions, _kinds.AsSpan(0, instructions.Length), _needed);
+        if ((_features & TranslationFeatures.AccessGroups) != 0)
+            _groups.Find(instructions, _kinds.AsSpan(0, instructions.Length), _ops, _mode);
+        else
+            _groups.Clear(instructions.Length);
         EmitHead();
         for (int i = 0; i < instructions.Length; i++)
         {
@@ -170,6 +187,7 @@ internal sealed unsafe partial class Translator
         _flagsInHost = false;
         _flagsInState = true;
         _stubCount = 0;
+        _openGroups = 0;
         _live = DataUnits.None;
         _recipe = _recipeEnd = -1;
         _flagsInRecipe = false;
@@ -207,7 +225,7 @@ internal sealed unsafe partial class Translator
     {
         byte* start = _a.Cursor;
         int stubs = _stubCount;
-        (bool inHost, bool inState, bool inRecipe, DataUnits live) = (_flagsInHost, _flagsInState, _flagsInRecipe, _live);
+        (bool inHost, bool inState, bool inRecipe, DataUnits live, int open) = (_flagsInHost, _flagsInState, _flagsInRecipe, _live, _openGroups);
         bool done = _kinds[i] switch
         {
             TranslationKind.Register or TranslationKind.Memory => EmitData(instruction, i),
@@ -219,7 +237,7 @@ internal sealed unsafe partial class Translator
             return true;
         _a.Cursor = start;
         _stubCount = stubs;
-        (_flagsInHost, _flagsInState, _flagsInRecipe, _live) = (inHost, inState, inRecipe, live);
+        (_flagsInHost, _flagsInState, _flagsInRecipe, _live, _openGroups) = (inHost, inState, inRecipe, live, open);
         EmitCallout(i);
         return false;
     }
@@ -339,7 +357,7 @@ internal sealed unsafe partial class Translator
     {
         for (int k = from; k < _stubCount; k++)
         {
-            if (_stubs[k].Kind != StubKind.Slow)
+            if (_stubs[k].Kind is not (StubKind.Slow or StubKind.Alone))
                 continue;
             _stubs[k].Resume = _a.Cursor;
             _stubs[k].ReloadFlags = _flagsInHost && _needed[i + 1] != RflagsBits.None;
@@ -370,6 +388,9 @@ internal sealed unsafe partial class Translator
                 case StubKind.Dispatch:
                     _a.MoveImmediate(HostAssembler.Rax, 0);
                     _a.JumpTo(_cache.Thunks.Dispatch);
+                    break;
+                case StubKind.Alone:
+                    EmitAlone(stub);
                     break;
                 case StubKind.Full:
                     EmptyReturnStack();
