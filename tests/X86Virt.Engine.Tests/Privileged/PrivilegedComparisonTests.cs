@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using X86Virt.Engine.Processor;
@@ -12,8 +11,6 @@ namespace X86Virt.Engine.Tests.Privileged;
 /// </summary>
 public class PrivilegedComparisonTests
 {
-    private const string Qemu = "qemu-system-x86_64";
-
     // As many as fit below the tables.
     private const int CasesInImage = 2500;
 
@@ -24,24 +21,15 @@ public class PrivilegedComparisonTests
     /// <summary>A folder that reports are written to, for people who look into a difference.</summary>
     private static readonly string? Output = Environment.GetEnvironmentVariable("X86VIRT_PRIVILEGED_OUTPUT");
 
-    public sealed class QemuFactAttribute : FactAttribute
-    {
-        public QemuFactAttribute()
-        {
-            if (!(Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(p => File.Exists(Path.Combine(p, Qemu))))
-                Skip = $"{Qemu} is not there; the engines are compared with each other only.";
-        }
-    }
-
     [Theory, InlineData("DecodedCache"), InlineData("BinaryTranslation")]
     public void EveryEngineReportsTheSame(string engine) => Assert.Empty(Differences(Here.Value, Run(engine), reviewed: []));
 
     [QemuFact]
     public void QemuReportsTheSame()
     {
-        string[] report = [.. Images.Value.SelectMany(cases => RunQemu(PrivilegedGuest.Build(cases).Image))];
+        string[] report = [.. Images.Value.SelectMany(cases => Lines(Qemu.Run(PrivilegedGuest.Build(cases).Image, Limit, "-cpu", "max")))];
         Write("Qemu", report);
-        Assert.Empty(Differences(Here.Value, report, ReviewedDifferences.Read()));
+        Assert.Empty(Differences(Here.Value, report, ReviewedDifferences.Read("Privileged", "reviewed.txt")));
     }
 
     [Fact]
@@ -84,29 +72,6 @@ public class PrivilegedComparisonTests
         Assert.True(lines.Length == cases.Length,
             $"Stopped in case \"{cases[Math.Min(lines.Length, cases.Length - 1)].Name}\": {string.Join("; ", cpu.Cpu.ExceptionHistory.ToList())}");
         return lines;
-    }
-
-    private static string[] RunQemu(byte[] image)
-    {
-        string path = Path.GetTempFileName();
-        try
-        {
-            File.WriteAllBytes(path, image);
-            string[] arguments =
-            [
-                "-accel", "tcg", "-cpu", "max", "-m", "16", "-nodefaults", "-display", "none", "-no-reboot", "-debugcon", "stdio",
-                "-device", "isa-debug-exit,iobase=0xf4", "-kernel", path,
-            ];
-            using Process process = Process.Start(new ProcessStartInfo(Qemu, arguments) { RedirectStandardOutput = true })!;
-            using var guard = new Timer(_ => process.Kill(), null, Limit, Timeout.InfiniteTimeSpan);
-            string output = process.StandardOutput.ReadToEnd();
-            process.WaitForExit();
-            return Lines(output);
-        }
-        finally
-        {
-            File.Delete(path);
-        }
     }
 
     // The number of the case comes first in a line; the firmware may have printed before.

@@ -13,8 +13,8 @@ internal sealed record ReviewedDifference(Regex Cases, string Reason)
 /// <summary>reviewed.txt: a pattern of names, a bar, the reason; lines that start with # say more.</summary>
 internal static class ReviewedDifferences
 {
-    public static IReadOnlyList<ReviewedDifference> Read()
-        => [.. File.ReadLines(Path.Combine(AppContext.BaseDirectory, "Privileged", "reviewed.txt"))
+    public static IReadOnlyList<ReviewedDifference> Read(params ReadOnlySpan<string> path)
+        => [.. File.ReadLines(Path.Combine([AppContext.BaseDirectory, .. path]))
             .Where(line => line.Length > 0 && line[0] != '#')
             .Select(line => line.Split(" | ", 2))
             .Select(parts => new ReviewedDifference(new Regex($"^(?:{parts[0].Trim()})$"), parts[1].Trim()))];

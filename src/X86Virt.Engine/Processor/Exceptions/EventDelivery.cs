@@ -51,7 +51,7 @@ internal static unsafe class EventDelivery
                 s->NmiPending = false;
                 s->NmiBlocked = true;
                 cpu.Statistics.Nmis++;
-                e = new InterruptEvent((byte)Vector.Nmi, EventSource.External, s->Rip);
+                e = new InterruptEvent((byte)Vector.Nmi, EventSource.Nmi, s->Rip);
             }
             else if (cpu.Bus.InterruptPending && cpu.AllowsInterrupts)
             {

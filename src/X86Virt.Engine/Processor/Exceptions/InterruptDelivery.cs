@@ -193,7 +193,7 @@ internal static unsafe class InterruptDelivery
         gate = new Descriptor(low, high);
         bool known = gate.IsSystem && (gate.Type is SystemType.InterruptGate or SystemType.TrapGate
             || (size == 8 && gate.Type is SystemType.InterruptGate16 or SystemType.TrapGate16 or SystemType.TaskGate));
-        if (!known || (e.Source == EventSource.Software && gate.Dpl < s->Cpl))
+        if (!known || (e.IsSoftware && gate.Dpl < s->Cpl))
         {
             Fault.GeneralProtection(s, op, e.GateError);
             return false;

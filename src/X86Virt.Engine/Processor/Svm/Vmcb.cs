@@ -124,12 +124,12 @@ internal readonly record struct VmcbEvent(ulong Value)
     /// <summary>An event that could not be delivered.</summary>
     public static VmcbEvent Of(in InterruptEvent e)
     {
-        bool trap = (Vector)e.Vector is Processor.Vector.Breakpoint or Processor.Vector.Overflow;
         VmcbEventType type = e.Source switch
         {
-            EventSource.Exception => VmcbEventType.Exception,
-            EventSource.Software => trap ? VmcbEventType.Exception : VmcbEventType.SoftwareInterrupt,
-            _ => e.Vector == (byte)Processor.Vector.Nmi ? VmcbEventType.Nmi : VmcbEventType.Intr,
+            EventSource.Exception or EventSource.SoftwareException => VmcbEventType.Exception,
+            EventSource.Software => VmcbEventType.SoftwareInterrupt,
+            EventSource.Nmi => VmcbEventType.Nmi,
+            _ => VmcbEventType.Intr,
         };
         return new VmcbEvent(e.Vector | (ulong)type << TypeShift | ValidBit | (e.HasErrorCode ? HasCode | (ulong)e.ErrorCode << 32 : 0));
     }

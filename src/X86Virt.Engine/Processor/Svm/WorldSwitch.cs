@@ -210,7 +210,13 @@ internal sealed unsafe partial class SvmUnit
         bool software = e.Type == VmcbEventType.SoftwareInterrupt || trap;
         // What a software event returns to is told by nRIP.
         ulong returnRip = software && v->NextRip != 0 ? v->NextRip : s->Rip;
-        EventSource source = software ? EventSource.Software : e.Type == VmcbEventType.Exception ? EventSource.Exception : EventSource.External;
+        EventSource source = e.Type switch
+        {
+            VmcbEventType.Exception => trap ? EventSource.SoftwareException : EventSource.Exception,
+            VmcbEventType.SoftwareInterrupt => EventSource.Software,
+            VmcbEventType.Nmi => EventSource.Nmi,
+            _ => EventSource.External,
+        };
         byte vector = e.Type == VmcbEventType.Nmi ? (byte)Vector.Nmi : e.Vector;
         bool hasCode = e.Type == VmcbEventType.Exception && e.HasErrorCode;
         bool resume = e.Type == VmcbEventType.Exception && !trap && (Vector)e.Vector is not (Vector.Debug or Vector.DoubleFault or Vector.MachineCheck);
@@ -233,8 +239,7 @@ internal sealed unsafe partial class SvmUnit
         v->ExitInfo2 = _exitInfo2;
         v->NextRip = _nextRip;
         v->ExitIntInfo = s->EventInFlight;
-        v->EventInjection = new VmcbEvent(v->EventInjection.Value & ~(1UL << 31));
-        v->TlbControl = TlbControl.Nothing;
+        v->EventInjection = default;
         _translationKey = KeyNow(s, v->Asid, _host.Cr4, _host.Efer);
         return ReturnToHost(s);
     }

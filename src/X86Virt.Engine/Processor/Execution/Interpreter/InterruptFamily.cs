@@ -39,13 +39,13 @@ internal static unsafe class InterruptFamily
     }
 
     private static Op* Int3(CpuState* s, Op* op)
-        => Intercept.TakesTrap(s, op, Vector.Breakpoint) ? null : Deliver(s, op, (byte)Vector.Breakpoint, EventSource.Software);
+        => Intercept.TakesTrap(s, op, Vector.Breakpoint) ? null : Deliver(s, op, (byte)Vector.Breakpoint, EventSource.SoftwareException);
 
     private static Op* Into(CpuState* s, Op* op)
     {
         if ((s->StatusFlags & Flags.Of) == 0)
             return Control.Complete(s, op);
-        return Intercept.TakesTrap(s, op, Vector.Overflow) ? null : Deliver(s, op, (byte)Vector.Overflow, EventSource.Software);
+        return Intercept.TakesTrap(s, op, Vector.Overflow) ? null : Deliver(s, op, (byte)Vector.Overflow, EventSource.SoftwareException);
     }
 
     /// <summary>Like a debug trap that nothing in DR6 explains; the gate's DPL does not matter.</summary>
