@@ -155,7 +155,7 @@ Describe "Debian's <Kernel> and the translator's settings" -ForEach @($cloud) -T
         (Get-TranslationCache $vm).ChainsMade | Should -Be 0
     }
 
-    It 'boots the same without <_>' -Skip:$Missing -Tag Slow -ForEach 'Chaining', 'InlineLookup', 'Superblocks', 'ReturnStack', 'Adaptation', 'AccessGroups' {
+    It 'boots the same without <_>' -Skip:$Missing -Tag Slow -ForEach 'Chaining', 'InlineLookup', 'Superblocks', 'ReturnStack', 'Adaptation', 'AccessGroups', 'Unrolling' {
         $without = [X86Virt.Engine.Processor.TranslationFeatures]::All -bxor [X86Virt.Engine.Processor.TranslationFeatures]$_
         $null = Test-LinuxSetting @{ TranslationFeature = $without }
     }

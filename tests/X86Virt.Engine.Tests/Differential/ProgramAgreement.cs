@@ -17,6 +17,7 @@ public unsafe class ProgramAgreement(ITestOutputHelper output)
     {
         ["DecodedCache"] = BareCpu.Engines["DecodedCache"],
         ["BinaryTranslation"] = cpu => new BinaryTranslation(cpu, new TranslationOptions { CacheSize = 4 << 20 }),
+        ["Unrolled soon"] = cpu => new BinaryTranslation(cpu, new TranslationOptions { CacheSize = 4 << 20 }) { HotTurns = 2 },
         ["Short units"] = cpu => new BinaryTranslation(cpu, new TranslationOptions { CacheSize = 1 << 20, UnitLimit = 3 }),
         ["No features"] = cpu => new BinaryTranslation(cpu, new TranslationOptions { CacheSize = 1 << 20, Features = TranslationFeatures.None }),
     };

@@ -93,6 +93,12 @@ public unsafe struct Block
     public int SecondPage;
     public bool Valid;
 
+    /// <summary>Ends in a conditional jump to its own start, and has that once.</summary>
+    public bool Loops;
+
+    /// <summary>Turns that were counted before it was unrolled.</summary>
+    public ushort Turns;
+
     /// <summary>Linear address (and RIP) it was translated for; 0 where only decoded, which serves every address.</summary>
     public ulong Rip;
 

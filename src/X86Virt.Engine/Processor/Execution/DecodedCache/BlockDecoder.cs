@@ -13,6 +13,9 @@ internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
     /// <summary>Whether blocks go on behind conditional jumps (superblocks); what executes them must know how to leave in the middle.</summary>
     public bool PastConditionalJumps { get; set; }
 
+    /// <summary>How often a loop is put into its block one behind the other, as far as the limit allows; 1 if loops stay as they are.</summary>
+    public int Turns { get; set; } = 1;
+
     /// <summary>Called before a block is decoded, with its place in host memory.</summary>
     public Action<ulong>? Decoding { get; init; }
 
@@ -45,6 +48,26 @@ internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
         => instruction.IsJccShortOrNear && (mode & CodeMode.Flat) != 0 && instruction.Op0Kind != OpKind.NearBranch16
             && instruction.NearBranchTarget >= instruction.NextIP
             && ((mode & CodeMode.SizeMask) != CodeMode.Code64 || Canonical.Is(cpu.State, instruction.NearBranchTarget));
+
+    /// <summary>A near conditional jump back to where the block starts.</summary>
+    private static bool ClosesLoop(in Instruction instruction, CodeMode mode, ulong rip)
+        => instruction.IsJccShortOrNear && (mode & CodeMode.Flat) != 0 && instruction.Op0Kind != OpKind.NearBranch16 && instruction.NearBranchTarget == rip;
+
+    /// <summary>Puts further turns of a loop behind the first; its jump is not taken in line, but where it leaves. Returns the number of entries.</summary>
+    private int Unroll(Op* ops, int body, int limit)
+    {
+        int count = body;
+        for (int turn = 1; turn < Turns && count + body <= limit; turn++)
+        {
+            for (int i = 0; i < body; i++, count++)
+            {
+                ops[count] = ops[i];
+                ops[count].Ordinal = (ushort)count;
+                Instructions[count] = Instructions[i];
+            }
+        }
+        return count;
+    }
 
     private bool SecondPage(ulong linear, out int page)
     {
@@ -82,10 +105,17 @@ internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
             if (secondPage >= 0 || (BlockEnd.Is(instruction) && !(PastConditionalJumps && IsPassable(instruction, mode))))
                 break;
         }
+        bool loops = secondPage < 0 && ClosesLoop(Instructions[count - 1], mode, rip);
+        if (loops && Turns > 1 && !cpu.Breakpoints.EndsBlock(linear))
+        {
+            int body = count;
+            count = Unroll(ops, body, limit);
+            loops = count == body;
+        }
         ops[count] = new Op { Handler = &Control.EndOfBlock, Offset = (ushort)offset, Ordinal = (ushort)count };
         *block = new Block
         {
-            Start = start, Mode = mode, Rip = keyRip, Count = (ushort)count, Bytes = (ushort)offset, SecondPage = secondPage, Valid = true,
+            Start = start, Mode = mode, Rip = keyRip, Count = (ushort)count, Bytes = (ushort)offset, SecondPage = secondPage, Valid = true, Loops = loops,
         };
         return block;
     }

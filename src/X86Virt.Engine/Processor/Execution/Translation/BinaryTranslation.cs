@@ -10,6 +10,7 @@ namespace X86Virt.Engine.Processor;
 public sealed unsafe partial class BinaryTranslation : ExecutionEngine
 {
     private readonly TranslationOptions _options;
+    private const int UnrolledTurns = 4;
     private const CodeMode GuestUnit = (CodeMode)(1 << 10);
 
     private readonly int _unitLimit;
@@ -20,7 +21,10 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
     private readonly Translator _translator;
     private readonly HostAssembler _assembler = new();
     private readonly Adaptation _adaptation = new();
-    private readonly bool _adapts, _superblocks;
+    private readonly bool _adapts, _superblocks, _unrolls;
+
+    // Loops that are unrolled, by their place in host memory.
+    private readonly HashSet<ulong> _hotLoops = [];
 
     // Whether the block being decoded is to be translated.
     private bool _stable;
@@ -35,10 +39,14 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
         _cache = new TranslationCache(options.CacheSize, BlockCache.Parts, _assembler);
         _adapts = (options.Features & TranslationFeatures.Adaptation) != 0;
         _superblocks = (options.Features & TranslationFeatures.Superblocks) != 0 && options.UnitLimit > TranslationOptions.PaperUnitLimit;
+        _unrolls = _superblocks && (options.Features & TranslationFeatures.Unrolling) != 0;
         _translator = new Translator(cpu.State, _cache, _blocks, _assembler, options, _adaptation, HandlerTable.InvalidHandler);
         _options = options;
         _unitLimit = options.UnitLimit;
     }
+
+    /// <summary>Turns after which a loop is unrolled.</summary>
+    internal int HotTurns { get; init; } = 64;
 
     public override string Name => "BinaryTranslation";
 
@@ -130,8 +138,19 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
             // A unit that was just put in the place of the jump to it is fallen into.
             if (link != 0 && evictions == _blocks.Evictions && block->SecondPage < 0 && !_cache.Replaces(block, link))
             {
-                _cache.Chain(link, block);
-                Tell(TranslationEventKind.Chained, block);
+                if (_unrolls && block->Loops && _cache.IsIn(block, link))
+                {
+                    if (IsHot(block))
+                    {
+                        link = 0;
+                        continue;
+                    }
+                }
+                else
+                {
+                    _cache.Chain(link, block);
+                    Tell(TranslationEventKind.Chained, block);
+                }
             }
             link = Enter(s, _cache.ToExecutable(block->HostCode));
             evictions = _blocks.Evictions;
@@ -197,10 +216,28 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
             _blocks.Drop(block);
     }
 
+    /// <summary>Counts a turn of a loop, whose jump to itself is not chained before it is unrolled; true if that is now, and it was dropped for it.</summary>
+    private bool IsHot(Block* block)
+    {
+        if (++block->Turns < HotTurns)
+            return false;
+        if (block->Count * 2 > _unitLimit)
+        {
+            // It would not fit twice.
+            block->Loops = false;
+            return false;
+        }
+        _hotLoops.Add(block->Start);
+        _blocks.Drop(block);
+        return true;
+    }
+
     private void OnDecoding(ulong start)
     {
         _stable = !_adapts || !_adaptation.IsUnstable(start);
+        // Handlers know only blocks that a jump taken leaves.
         _decoder.PastConditionalJumps = _stable && _superblocks;
+        _decoder.Turns = _stable && _unrolls && _hotLoops.Contains(start) ? UnrolledTurns : 1;
     }
 
     /// <summary>Runs a block that is stored into too often to be worth translating.</summary>
@@ -255,6 +292,7 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
             Tell(TranslationEventKind.Cleared, null);
             _cache.Clear();
             _adaptation.Clear();
+            _hotLoops.Clear();
             return;
         }
         Block* block = (Block*)dropped;

@@ -25,14 +25,22 @@ internal sealed unsafe partial class Translator
 
     private bool EmitConditional(in Instruction instruction, int i)
     {
-        if (!Reachable(TargetOf(instruction)))
+        ulong target = TargetOf(instruction);
+        if (!Reachable(target))
             return false;
         int ahead = _block->Count - i - 1;
         if (_flagsInHost && ahead == 0)
             SaveFlags();
         bool saves = _flagsInHost && !_flagsInState;
-        byte* taken = _flagsInHost ? _a.JumpIf(ConditionOf(instruction)) : JumpIfInState((int)ConditionOf(instruction));
-        AddExit(SamePage(TargetOf(instruction)) ? StubKind.Continuation : StubKind.Probe, taken, TargetOf(instruction));
+        HostCondition leaves = ConditionOf(instruction);
+        if (ahead > 0 && target == _block->Rip)
+        {
+            // The next turn of an unrolled loop is in line.
+            target = Wrap(_block->Rip + _block->Bytes);
+            leaves = (HostCondition)((int)leaves ^ 1);
+        }
+        byte* left = _flagsInHost ? _a.JumpIf(leaves) : JumpIfInState((int)leaves);
+        AddExit(SamePage(target) ? StubKind.Continuation : StubKind.Probe, left, target);
         _stubs[_stubCount - 1].Ahead = ahead;
         _stubs[_stubCount - 1].SavesFlags = saves;
         if (ahead == 0)

@@ -127,6 +127,13 @@ internal sealed unsafe class TranslationCache : IDisposable
     /// <summary>Whether a unit begins where the jump stood.</summary>
     public bool Replaces(Block* block, uint jump) => block->HostCode + 1 == Written(jump);
 
+    /// <summary>Whether a jump is a unit's own.</summary>
+    public bool IsIn(Block* block, uint jump)
+    {
+        byte* displacement = Written(jump);
+        return (ulong)(displacement - block->HostCode) < (ulong)block->HostLength || (ulong)(displacement - block->HostCold) < (ulong)block->HostColdLength;
+    }
+
     /// <summary>Whether the body written last ends in a jump that still leads to its own exit.</summary>
     public bool EndsInJump => _lastGoto != null && *(int*)_lastGoto == _lastGotoUnchained;
 

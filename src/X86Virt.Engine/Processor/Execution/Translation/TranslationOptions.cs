@@ -27,7 +27,10 @@ public enum TranslationFeatures
     /// <summary>Accesses of a unit to addresses that differ by constants look in the TLB once.</summary>
     AccessGroups = 32,
 
-    All = Chaining | InlineLookup | Superblocks | ReturnStack | Adaptation | AccessGroups,
+    /// <summary>Loops of one unit that run often are retranslated with several turns in it, where there are superblocks.</summary>
+    Unrolling = 64,
+
+    All = Chaining | InlineLookup | Superblocks | ReturnStack | Adaptation | AccessGroups | Unrolling,
 }
 
 /// <summary>How the binary translator works; has no effect on what the guest does.</summary>
