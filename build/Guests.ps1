@@ -28,6 +28,7 @@ $images = @(
     @{ Name = 'vmlinuz-686'; Architecture = 'i386'; Package = 'linux-image-686'; DependsOn = '^linux-image-\d.*-686$'; File = 'boot/vmlinuz-*' }
     @{ Name = 'initramfs-amd64.cpio.gz'; Architecture = 'amd64'; Package = 'busybox-static'; File = 'bin/busybox'; InitialRamDisk = $true }
     @{ Name = 'initramfs-i386.cpio.gz'; Architecture = 'i386'; Package = 'busybox-static'; File = 'bin/busybox'; InitialRamDisk = $true }
+    @{ Name = 'kvm-amd64.cpio.gz'; Architecture = 'amd64'; Package = 'linux-image-amd64'; DependsOn = '^linux-image-\d.*-amd64$'; KvmDisk = $true }
     @{ Name = 'xen'; Architecture = 'amd64'; Package = 'xen-system-amd64'; DependsOn = '^xen-hypervisor-\d.*-amd64$'; File = 'boot/xen-*-amd64.gz' }
     @{ Name = 'gnumach'; Architecture = 'i386'; Package = 'gnumach-image-1-486'; DependsOn = '^gnumach-image-\d\.\d+-486$'; File = 'boot/gnumach-*-486.gz' }
     @{ Name = 'bios.bin'; Architecture = 'amd64'; Package = 'seabios'; File = 'usr/share/seabios/bios.bin' }
@@ -42,7 +43,7 @@ function Invoke-Program([string] $Program, [string[]] $Arguments, [string] $Fold
     $start.Environment['LC_ALL'] = 'C'
     foreach ($argument in $Arguments) { $start.ArgumentList.Add($argument) }
     try { $process = [Diagnostics.Process]::Start($start) }
-    catch { throw "$Program cannot be run. Debian's packages need apt-get, apt-cache and dpkg-deb; run this on Debian or Ubuntu, or in a container of theirs." }
+    catch { throw "$Program cannot be run. Guest images need apt-get, apt-cache and dpkg-deb, the one for KVM gcc; run this on Debian or Ubuntu, or in a container of theirs." }
     $errors = $process.StandardError.ReadToEndAsync()
     $output = $process.StandardOutput.ReadToEnd()
     $process.WaitForExit()
@@ -90,18 +91,26 @@ function Get-Package([string] $Architecture, [string] $Package) {
     @{ Version = $version; File = [IO.Directory]::GetFiles($folder, '*.deb')[0] }
 }
 
-# The contents of the one file in a package that a pattern such as boot/vmlinuz-* names.
-function Read-PackageFile([string] $Archive, [string] $Pattern) {
+# Unpacks a package for as long as a script block reads it; the folder is its argument.
+function Use-Package([string] $Archive, [scriptblock] $Reader) {
     $folder = [IO.Path]::Combine($cache, 'unpacked')
     try {
         $null = Invoke-Program 'dpkg-deb' '-x', $Archive, $folder
+        & $Reader $folder
+    }
+    finally {
+        if ([IO.Directory]::Exists($folder)) { [IO.Directory]::Delete($folder, $true) }
+    }
+}
+
+# The contents of the one file in a package that a pattern such as boot/vmlinuz-* names.
+function Read-PackageFile([string] $Archive, [string] $Pattern) {
+    Use-Package $Archive {
+        param($folder)
         $files = @([IO.Directory]::GetFiles([IO.Path]::Combine($folder, [IO.Path]::GetDirectoryName($Pattern)), [IO.Path]::GetFileName($Pattern)))
         if ($files.Count -eq 0) { throw "the package has no file $Pattern" }
         [Array]::Sort($files, [StringComparer]::Ordinal)
         , [IO.File]::ReadAllBytes($files[-1])
-    }
-    finally {
-        if ([IO.Directory]::Exists($folder)) { [IO.Directory]::Delete($folder, $true) }
     }
 }
 
@@ -126,6 +135,28 @@ function New-InitialRamDisk([byte[]] $BusyBox) {
     $archive.AddProgram('init', [IO.File]::ReadAllBytes([IO.Path]::Combine($parts, 'init')))
     $archive.AddProgram('scripts/selftest', [IO.File]::ReadAllBytes([IO.Path]::Combine($parts, 'selftest')))
     , $archive.ToGzip()
+}
+
+# What goes behind the RAM disk of a kernel for its KVM: the modules from its package, and a program that runs guests.
+function New-KvmDisk([string] $Archive) {
+    Import-GuestTools
+    $parts = [IO.Path]::Combine($PSScriptRoot, 'guest')
+    $program = [IO.Path]::Combine($cache, 'kvm')
+    $null = Invoke-Program 'gcc' '-O1', '-static', '-no-pie', '-o', $program, ([IO.Path]::Combine($parts, 'kvm.c'))
+    Use-Package $Archive {
+        param($folder)
+        $disk = [X86Virt.Guests.CpioArchive]::new()
+        foreach ($name in 'kvm', 'scripts') { $disk.AddDirectory($name) }
+        $modules = [IO.Path]::Combine($folder, 'lib', 'modules')
+        foreach ($name in 'irqbypass', 'ccp', 'kvm', 'kvm-amd') {
+            $files = [IO.Directory]::GetFiles($modules, "$name.ko", [IO.SearchOption]::AllDirectories)
+            if ($files.Count -eq 0) { throw "the package has no module $name" }
+            $disk.AddProgram("kvm/$name.ko", [IO.File]::ReadAllBytes($files[0]))
+        }
+        $disk.AddProgram('kvm/kvm', [IO.File]::ReadAllBytes($program))
+        $disk.AddProgram('scripts/kvm', [IO.File]::ReadAllBytes([IO.Path]::Combine($parts, 'kvm')))
+        , $disk.ToGzip()
+    }
 }
 
 function Write-Manifest($Entries) {
@@ -162,7 +193,7 @@ $entries = [Collections.Generic.List[object]]::new()
 $step = 0
 foreach ($image in $images) {
     Write-Progress -Activity 'Making guest images' -Status "$($image.Name) ($($image.Package), $($image.Architecture))" -PercentComplete ([int](100 * $step++ / $images.Count))
-    if ($known[$image.Name] -and -not ($image.InitialRamDisk -and $partsChanged)) {
+    if ($known[$image.Name] -and -not (($image.InitialRamDisk -or $image.KvmDisk) -and $partsChanged)) {
         $entries.Add($known[$image.Name])
         continue
     }
@@ -175,7 +206,7 @@ foreach ($image in $images) {
         }
         $package = Resolve-Package $image
         $found = Get-Package $image.Architecture $package
-        [byte[]] $content = Read-PackageFile $found.File $image.File
+        [byte[]] $content = if ($image.KvmDisk) { New-KvmDisk $found.File } else { Read-PackageFile $found.File $image.File }
         if ($image.InitialRamDisk) { $content = New-InitialRamDisk $content }
         [IO.File]::WriteAllBytes([IO.Path]::Combine($Destination, $image.Name), $content)
         $entry = [ordered]@{
