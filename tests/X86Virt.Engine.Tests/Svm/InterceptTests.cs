@@ -36,7 +36,7 @@ public unsafe class InterceptTests
         ["hlt"] = new(a => a.hlt(), SvmExitCode.Hlt, Harmless: false),
         ["invlpg"] = new(a => a.invlpg(__[rbx + 0x123]), SvmExitCode.Invlpg, 0x3_8123),
         ["invlpga"] = new(a => a.invlpga(), SvmExitCode.Invlpga),
-        ["invpcid"] = new(a => a.invpcid(rax, __xmmword_ptr[rbx]), SvmExitCode.Invpcid),
+        ["invpcid"] = new(a => a.invpcid(rax, __xmmword_ptr[rbx]), SvmExitCode.Invpcid, 0x3_8000),
         ["vmmcall"] = new(a => a.vmmcall(), SvmExitCode.Vmmcall),
         ["vmrun"] = new(a => a.vmrun(), SvmExitCode.Vmrun, Harmless: false),
         ["vmload"] = new(a => a.vmload(), SvmExitCode.Vmload),
@@ -111,13 +111,32 @@ public unsafe class InterceptTests
     });
 
     [Fact]
-    public void XsetbvLeavesIfItsValueIsValid() => GuestBench.OnEveryEngine(bench =>
+    public void XsetbvLeavesWhateverItsValueIs() => GuestBench.OnEveryEngine(bench =>
     {
-        bench.Guest(a => { a.mov(eax, 1); a.xor(edx, edx); a.xor(ecx, ecx); a.xsetbv(); });
+        bench.Guest(a => { a.mov(eax, 2); a.xor(edx, edx); a.xor(ecx, ecx); a.xsetbv(); });
         bench.Intercepting(SvmExitCode.Xsetbv);
         bench.Vmcb->Cr4 |= Cr4.Osxsave;
         Assert.Equal((SvmExitCode.Xsetbv, GuestBench.GuestCode + 9), (bench.Run(), bench.Vmcb->Rip));
     });
+
+    /// <summary>The descriptor's address and the type; hypervisors with shadow page tables emulate by them.</summary>
+    [Fact]
+    public void InvpcidTellsItsOperands() => GuestBench.OnEveryEngine(bench =>
+    {
+        bench.Guest(a => { a.mov(ebx, 0x3_8000); a.mov(esi, 2); a.invpcid(rsi, __xmmword_ptr[rbx + 0x20]); });
+        bench.Intercepting(SvmExitCode.Invpcid);
+        Assert.Equal((SvmExitCode.Invpcid, 0x3_8020UL, 2UL), (bench.Run(), bench.Vmcb->ExitInfo1, bench.Vmcb->ExitInfo2));
+    });
+
+    /// <summary>Memory that MONITOR cannot read faults first.</summary>
+    [Fact]
+    public void MonitorLeavesBehindItsFaults() => GuestBench.OnEveryEngine(bench =>
+    {
+        bench.Guest(a => { a.mov(rax, 1L << 40); a.xor(ecx, ecx); a.monitor(); });
+        bench.Intercepting(SvmExitCode.Monitor);
+        bench.Intercepting(SvmExitCode.Exception0 + 14);
+        Assert.Equal(SvmExitCode.Exception0 + 14, bench.Run());
+    }, "Monitor");
 
     [Theory]
     [InlineData(Cr0.Ts, SvmExitCode.Vmmcall)]
@@ -129,6 +148,7 @@ public unsafe class InterceptTests
         bench.Guest(a => { a.mov(rax, cr0); a.xor(rax, (int)bit); a.mov(cr0, rax); });
         bench.Intercepting(SvmExitCode.Cr0SelectiveWrite);
         Assert.Equal(expected, bench.Run());
+        Assert.Equal(expected == SvmExitCode.Cr0SelectiveWrite ? MovCr : 0, bench.Vmcb->ExitInfo1);
     });
 
     [Theory]

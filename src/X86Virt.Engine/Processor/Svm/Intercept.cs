@@ -8,8 +8,6 @@ namespace X86Virt.Engine.Processor;
 /// </summary>
 internal static unsafe class Intercept
 {
-    private const ulong MovCr = 1UL << 63;
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Has(CpuState* s, SvmExitCode code) => (s->Intercepts[(int)code >> 5] >> (int)code & 1) != 0;
 
@@ -26,7 +24,10 @@ internal static unsafe class Intercept
     /// <summary>MOV to or from a control register, with the decode assist.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TakesMovCr(CpuState* s, Op* op, SvmExitCode first, int number, int register)
-        => Takes(s, op, first + (ulong)number, MovCr | ((uint)register >> 3));
+        => Takes(s, op, first + (ulong)number, MovCr(register));
+
+    /// <summary>EXITINFO1 of a MOV: the general-purpose register, and that it is no other instruction.</summary>
+    public static ulong MovCr(int register) => 1UL << 63 | ((uint)register >> 3);
 
     /// <summary>Leaves guest mode for an instruction.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -70,8 +71,8 @@ internal static unsafe class Intercept
     }
 
     /// <summary>A write of CR0 that changes more than TS and MP, where writes of CR0 are not intercepted anyway.</summary>
-    public static bool TakesSelectiveCr0(CpuState* s, Op* op, ulong value)
-        => Has(s, SvmExitCode.Cr0SelectiveWrite) && ((value ^ s->Cr0) & ~(Cr0.Ts | Cr0.Mp)) != 0 && Takes(s, op, SvmExitCode.Cr0SelectiveWrite);
+    public static bool TakesSelectiveCr0(CpuState* s, Op* op, ulong value, ulong info1)
+        => Has(s, SvmExitCode.Cr0SelectiveWrite) && ((value ^ s->Cr0) & ~(Cr0.Ts | Cr0.Mp)) != 0 && Takes(s, op, SvmExitCode.Cr0SelectiveWrite, info1);
 
     /// <summary>An exception on its way to delivery; DR6 and DR7 are what a handler would see.</summary>
     public static bool TakesException(CpuState* s)

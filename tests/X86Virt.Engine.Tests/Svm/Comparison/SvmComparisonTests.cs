@@ -58,7 +58,7 @@ public class SvmComparisonTests
             "exit" when refused => InvalidHalf,
             _ when refused && !field.StartsWith("host ", StringComparison.Ordinal) => 0,
             "nrip" or "fetched" or "inject" => 0,
-            "info1" when exit is < SvmExitCode.Exception0 or SvmExitCode.Invlpg or SvmExitCode.SoftwareInterrupt => 0,
+            "info1" when exit is < SvmExitCode.Exception0 or SvmExitCode.Cr0SelectiveWrite or SvmExitCode.Invlpg or SvmExitCode.SoftwareInterrupt => 0,
             "info1" when exit == SvmExitCode.Port => number & ~StringDetails,
             "intinfo" when (number & SvmWorld.Valid) == 0 => 0,
             "rflags" or "stack3" or "stack4" or "stack5" => number & ~(ResumeFlag | AuxiliaryFlag),

@@ -260,12 +260,12 @@ internal static unsafe class XsaveFamily
     {
         if ((s->Cr4 & Cr4.Osxsave) == 0)
             return Fault.InvalidOpcode(s, op);
+        if (Intercept.Takes(s, op, SvmExitCode.Xsetbv))
+            return null;
         ulong value = (uint)s->Rax | (s->Rdx << 32);
         if (s->Cpl != 0 || (uint)s->Rcx != 0 || (value & X87) == 0 || (value & ~Cpu.Of(s).Model.StateComponents) != 0
             || (value & (Sse | Avx)) == Avx)
             return Fault.GeneralProtection(s, op);
-        if (Intercept.Takes(s, op, SvmExitCode.Xsetbv))
-            return null;
         s->Xcr0 = value;
         s->ForgetDerived();
         ModeChange.Update(Cpu.Of(s));

@@ -79,7 +79,7 @@ internal static unsafe class ControlRegisterFamily
             return Fault.GeneralProtection(s, op);
         ulong value = Operand.Register<T>(s, op->Source);
         if (Intercept.TakesMovCr(s, op, SvmExitCode.Cr0Write, op->Destination, op->Source)
-            || (op->Destination == 0 && Intercept.TakesSelectiveCr0(s, op, value)))
+            || (op->Destination == 0 && Intercept.TakesSelectiveCr0(s, op, value, Intercept.MovCr(op->Source))))
             return null;
         Cpu.Of(s).Statistics.ControlRegisterWrites++;
         bool done = true;
@@ -189,7 +189,7 @@ internal static unsafe class ControlRegisterFamily
             return Fault.GeneralProtection(s, op);
         const ulong Loaded = Cr0.Mp | Cr0.Em | Cr0.Ts;
         ulong cr0 = (s->Cr0 & ~Loaded) | (value & (Loaded | Cr0.Pe));
-        if (Intercept.Takes(s, op, SvmExitCode.Cr0Write) || Intercept.TakesSelectiveCr0(s, op, cr0))
+        if (Intercept.Takes(s, op, SvmExitCode.Cr0Write) || Intercept.TakesSelectiveCr0(s, op, cr0, info1: 0))
             return null;
         Cpu.Of(s).Statistics.ControlRegisterWrites++;
         return ControlRegisterWrite.SetCr0(s, op, cr0) ? Control.Complete(s, op) : null;

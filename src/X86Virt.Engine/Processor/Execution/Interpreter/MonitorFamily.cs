@@ -25,11 +25,10 @@ internal static unsafe class MonitorFamily
             return Fault.InvalidOpcode(s, op);
         if ((uint)s->Rcx != 0)
             return Fault.GeneralProtection(s, op);
-        if (Intercept.Takes(s, op, SvmExitCode.Monitor))
-            return null;
         Cpu cpu = Cpu.Of(s);
         if (!Operand.Linear(s, op, 1, false, out ulong linear) || !LinearMemory.ProbeRead(s, op, linear, 1)
-            || !SlowMemory.Translate(cpu, op, s->AccessMode, linear, PagePermissions.Read, out ulong physical))
+            || !SlowMemory.Translate(cpu, op, s->AccessMode, linear, PagePermissions.Read, out ulong physical)
+            || Intercept.Takes(s, op, SvmExitCode.Monitor))
             return null;
         s->MonitorLine = physical & ~(LineSize - 1);
         cpu.Memory.Lookup(s->MonitorLine, out byte* line);

@@ -141,14 +141,18 @@ internal static unsafe class ProcessorFamily
     {
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
-        if (Intercept.Takes(s, op, SvmExitCode.Invpcid))
-            return null;
         ulong address = Operand.EffectiveAddress(s, op);
+        ulong type = s->Code64 ? Operand.Register<ulong>(s, op->Destination) : Operand.Register<uint>(s, op->Destination);
+        if (Intercept.Has(s, SvmExitCode.Invpcid))
+        {
+            ulong descriptor = address + s->AddressBase[(int)op->Segment];
+            Intercept.Exit(s, op, SvmExitCode.Invpcid, s->Code64 ? descriptor : (uint)descriptor, type);
+            return null;
+        }
         if (!Operand.Linear(s, op, op->Segment, address, 16, false, out ulong linear)
             || !LinearMemory.Read(s, op, linear, out ulong context) || !LinearMemory.Read(s, op, linear + 8, out ulong page))
             return null;
         Cpu cpu = Cpu.Of(s);
-        ulong type = s->Code64 ? Operand.Register<ulong>(s, op->Destination) : Operand.Register<uint>(s, op->Destination);
         bool usesContext = type <= 1;
         if (type > 3 || context >> 12 != 0 || (usesContext && context != 0 && (s->Cr4 & Cr4.Pcide) == 0) || (type == 0 && !Canonical.Is(s, page)))
             return Fault.GeneralProtection(s, op);
