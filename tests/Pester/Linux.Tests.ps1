@@ -171,7 +171,7 @@ Describe "Debian's <Kernel> and the translator's settings" -ForEach @($cloud) -T
 
     It 'boots in lockstep with DecodedCache' -Skip:$Missing -Tag Slow {
         $result = Compare-VMEngine -Kernel ([IO.Path]::Combine($Guests, $Kernel)) -InitialRamDisk ([IO.Path]::Combine($Guests, $Disk)) -CommandLine 'console=ttyS0 x86virt.action=poweroff' `
-            -Memory 256MB -NoReboot -Engine BinaryTranslation -Reference DecodedCache -Stride 20000000
+            -Memory 256MB -NoReboot -Engine BinaryTranslation -Reference DecodedCache -Stride 20000000 -Count 3000000000
         $result.Agreed | Should -BeTrue
         $result.Instructions | Should -Be $referenceInstructions
     }

@@ -56,7 +56,7 @@ public enum PagePermissions : byte
 /// </summary>
 public sealed unsafe class Tlb : IDisposable
 {
-    public const int Entries = 1024;
+    public const int Entries = 4096;
     public const ulong IndexMask = Entries - 1;
     private const ulong NoPage = ulong.MaxValue;
     private const int Modes = 4;

@@ -82,26 +82,34 @@ internal sealed unsafe class BlockCache : IDisposable
 
     private static int Bucket(ulong start, CodeMode mode) => (int)((start ^ (start >> 17) ^ ((ulong)mode << 9)) & (Buckets - 1));
 
-    /// <summary>The block of a key; <paramref name="rip"/> is 0 for blocks that serve every address.</summary>
-    public Block* Find(ulong start, CodeMode mode, ulong rip, int secondPage)
+    /// <summary>
+    /// The block of a key, if it is all in one page; <paramref name="rip"/> is 0 for blocks that serve every address. <paramref name="crosses"/> tells
+    /// that there are others, for which the page behind must be known (<see cref="FindCrossing"/>).
+    /// </summary>
+    public Block* Find(ulong start, CodeMode mode, ulong rip, out bool crosses)
     {
+        crosses = false;
         for (Block* b = _buckets[Bucket(start, mode)]; b != null; b = b->NextInBucket)
         {
-            if (b->Start == start && b->Mode == mode && b->Rip == rip && (b->SecondPage < 0 || b->SecondPage == secondPage))
+            if (b->Start != start || b->Mode != mode)
+                continue;
+            if (b->SecondPage >= 0)
+                crosses = true;
+            else if (b->Rip == rip)
                 return b;
         }
         return null;
     }
 
-    /// <summary>Whether a block at this address needs to know the page behind it to be told from others.</summary>
-    public bool HasCrossing(ulong start, CodeMode mode)
+    /// <summary>The block of a key that ends in a certain page.</summary>
+    public Block* FindCrossing(ulong start, CodeMode mode, ulong rip, int secondPage)
     {
         for (Block* b = _buckets[Bucket(start, mode)]; b != null; b = b->NextInBucket)
         {
-            if (b->Start == start && b->Mode == mode && b->SecondPage >= 0)
-                return true;
+            if (b->Start == start && b->Mode == mode && b->Rip == rip && b->SecondPage == secondPage)
+                return b;
         }
-        return false;
+        return null;
     }
 
     /// <summary>Room for a block of so many instructions and its terminator; the caller fills it and calls <see cref="Add"/>.</summary>

@@ -32,10 +32,13 @@ internal sealed unsafe class BlockDecoder(Cpu cpu, BlockCache blocks)
         if (!_decoder.Fetch(linear, out byte* host, out _) || host == null)
             return null;
         ulong start = (ulong)(host - cpu.Memory.Block);
-        int secondPage = -1;
-        if (blocks.HasCrossing(start, mode) && !SecondPage(linear, out secondPage))
-            return null;
-        Block* block = blocks.Find(start, mode, keyRip, secondPage);
+        Block* block = blocks.Find(start, mode, keyRip, out bool crosses);
+        if (block == null && crosses)
+        {
+            if (!SecondPage(linear, out int secondPage))
+                return null;
+            block = blocks.FindCrossing(start, mode, keyRip, secondPage);
+        }
         if (block != null)
             return block;
         isNew = true;
