@@ -159,6 +159,13 @@ internal static partial class SvmCases
             a.mov(cr0, eax);
             a.rdmsr();
         }));
+        yield return Case("from real through protected to long mode and back", w => w.Real().Code(ThroughAllModes()));
+        foreach (ulong bits in (ulong[])[Cr0.Ts, Cr0.Em, Cr0.Ts | Cr0.Mp, Cr0.Ts | Cr0.Em | Cr0.Mp])
+        {
+            yield return Case($"x87 under CR0 {bits:x}", w => { w.Vmcb.Cr0 = (w.Vmcb.Cr0 & ~Cr0.Mp) | bits; w.Code(0xD9, 0xE8); });
+            yield return Case($"x87 under CR0 {bits:x}, intercepted", w => { w.Intercept(SvmExitCode.Exception0 + 7); w.Vmcb.Cr0 = (w.Vmcb.Cr0 & ~Cr0.Mp) | bits; w.Code(0xD9, 0xE8); });
+            yield return Case($"wait under CR0 {bits:x}, intercepted", w => { w.Intercept(SvmExitCode.Exception0 + 7); w.Vmcb.Cr0 = (w.Vmcb.Cr0 & ~Cr0.Mp) | bits; w.Code(0x9B); });
+        }
         yield return Case("32 bits, a selector beyond the GDT", w => w.Legacy().Code(a => { a.mov(eax, 0x1230); a.mov(ds, eax); }));
         yield return Case("32 bits, int intercepted", w => { w.Legacy().Intercept(SvmExitCode.SoftwareInterrupt); w.Code(0xCD, 0x21); });
         yield return Case("32 bits, a task switch intercepted", w => { w.Legacy().Intercept(SvmExitCode.TaskSwitch); w.Code(0xEA, 0, 0, 0, 0, 0x30, 0); });
@@ -171,6 +178,74 @@ internal static partial class SvmCases
         yield return Case("a shadow of MOV SS is saved", w => { w.Intercept(SvmExitCode.Cpuid); w.Code(0x8E, 0xD2, 0x0F, 0xA2); });
         yield return Case("a shadow has ended", w => { w.Vmcb.InterruptShadow = 1; w.Intercept(SvmExitCode.Cpuid); w.Code(0x90, 0x0F, 0xA2); });
         yield return Case("all flags", w => { w.Vmcb.Rflags = 0xCD7; w.Code(0x90); });
+    }
+
+    /// <summary>Protected mode with 16 bits, then 32 bits, paging with PAE, long mode with 64 bits, and all the way back, with a note of each mode in memory.</summary>
+    private static byte[] ThroughAllModes()
+    {
+        const uint Compatible = GuestCode + 0x100, Long = GuestCode + 0x200, Back = GuestCode + 0x300, Real = GuestCode + 0x400;
+        byte[] code = new byte[0x480];
+        void Put(uint address, int bitness, Action<Assembler> write) => BareCpu.Assemble(bitness, write, bitness == 16 ? address - GuestCode : address).CopyTo(code, (int)(address - GuestCode));
+        static byte[] FarJump(uint offset, ushort selector) => [0xEA, .. BitConverter.GetBytes(offset), .. BitConverter.GetBytes(selector)];
+        void SetEfer(Assembler a, int set, int clear)
+        {
+            a.mov(ecx, 0xC000_0080);
+            a.rdmsr();
+            a.or(eax, set);
+            a.and(eax, ~clear);
+            a.wrmsr();
+        }
+        Put(GuestCode, 16, a =>
+        {
+            a.mov(eax, cr0);
+            a.or(eax, 1);
+            a.mov(cr0, eax);
+            a.db(0x66);
+            a.db(FarJump(Compatible, Code32));
+        });
+        Put(Compatible, 32, a =>
+        {
+            a.mov(eax, (uint)Data);
+            a.mov(ds, eax);
+            a.mov(ss, eax);
+            a.mov(__dword_ptr[GuestData + 8], 0x32);
+            a.mov(eax, cr4);
+            a.or(eax, 0x20);
+            a.mov(cr4, eax);
+            a.mov(eax, GuestRoot);
+            a.mov(cr3, eax);
+            SetEfer(a, 0x100, 0);
+            a.mov(eax, cr0);
+            a.or(eax, int.MinValue);
+            a.mov(cr0, eax);
+            a.db(FarJump(Long, Code64));
+        });
+        Put(Long, 64, a =>
+        {
+            a.mov(rax, 0x6400_0000_0000);
+            a.or(__qword_ptr[GuestData + 8], rax);
+            a.mov(esp, StackTop - 16);
+            a.push((int)Code32);
+            a.push((int)Back);
+            a.db(0x48, 0xCB);
+        });
+        Put(Back, 32, a =>
+        {
+            a.mov(eax, cr0);
+            a.and(eax, int.MaxValue);
+            a.mov(cr0, eax);
+            SetEfer(a, 0, 0x100);
+            a.db(FarJump(Real - GuestCode, Code16));
+        });
+        Put(Real, 16, a =>
+        {
+            a.mov(eax, cr0);
+            a.and(eax, ~1);
+            a.mov(cr0, eax);
+            a.mov(bx, 0x1616);
+            a.vmmcall();
+        });
+        return code;
     }
 
     private static IEnumerable<SvmCase> Hosts()
@@ -228,6 +303,34 @@ internal static partial class SvmCases
         yield return Case("the host's TF is seen behind VMRUN", w => w.Code(0x90), a => { a.push(0x102); a.popfq(); a.vmrun(); a.nop(); a.nop(); });
         yield return Case("the host's DR7 is reset", w => w.Code(0x90), a => { a.mov(ecx, 0x455); a.mov(dr7, rcx); SvmCase.Enter(a); });
         yield return Case("the host's CR2 is the guest's", w => { w.Vmcb.Cr2 = 0x4321; w.Code(0x90); }, a => { a.mov(ecx, 0x1111); a.mov(cr2, rcx); SvmCase.Enter(a); a.mov(rbx, cr2); });
+        foreach (ulong host in (ulong[])[0, Cr4.Osxsave])
+        {
+            ulong other = host ^ Cr4.Osxsave;
+            yield return Case($"CPUID tells the CR4.OSXSAVE of who asks, of the host {host:x}", w =>
+            {
+                w.Vmcb.Cr4 |= other;
+                w.Code(a => { a.mov(eax, 1); a.cpuid(); a.mov(esi, ecx); a.and(esi, 1 << 27); a.mov(eax, 0); });
+            }, a =>
+            {
+                a.mov(r8, rax);
+                a.mov(rdx, cr4);
+                a.or(rdx, (int)host);
+                a.mov(cr4, rdx);
+                a.mov(eax, 1);
+                a.cpuid();
+                a.mov(rax, r8);
+                a.vmload();
+                a.vmrun();
+                a.mov(eax, 1);
+                a.cpuid();
+                a.mov(edi, ecx);
+                a.and(edi, 1 << 27);
+                a.xor(ebx, ebx);
+                a.xor(ecx, ecx);
+                a.xor(edx, edx);
+                a.xor(eax, eax);
+            });
+        }
         yield return Case("the host's DR6 is the guest's", w => { w.Vmcb.Dr6 = 0xFFFF_4FF0; w.Code(0x90); }, a => { SvmCase.Enter(a); a.mov(rbx, dr6); });
         yield return Case("two guests one after the other", w => { w.Intercept(SvmExitCode.Cpuid); w.Code(0x0F, 0xA2); }, a => { SvmCase.Enter(a); a.add(__qword_ptr[VmcbPage + 0x578], 2); a.vmrun(); });
         yield return Case("a guest entered without an IDT of the host's", w => w.Code(0x90), a => { a.xor(ecx, ecx); SvmCase.Enter(a); });
