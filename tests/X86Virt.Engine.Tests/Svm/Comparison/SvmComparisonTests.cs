@@ -20,9 +20,12 @@ public class SvmComparisonTests
     /// <summary>A folder that the image and reports are written to, for people who look into a difference.</summary>
     private static readonly string? Output = Environment.GetEnvironmentVariable("X86VIRT_SVM_OUTPUT");
 
-    [Theory, InlineData("DecodedCache"), InlineData("BinaryTranslation")]
-    public void EveryEngineReportsTheSame(string engine) 
-        => Assert.Empty(Differences(Cases.Value, Here.Value, Run(engine, Cases.Value), (_, value, _) => value, reviewed: []));
+    [Theory]
+    [InlineData("DecodedCache", PagingKind.Walk)]
+    [InlineData("BinaryTranslation", PagingKind.Walk)]
+    [InlineData("BinaryTranslation", PagingKind.Shadow)]
+    public void EveryEngineReportsTheSame(string engine, PagingKind paging)
+        => Assert.Empty(Differences(Cases.Value, Here.Value, Run(engine, Cases.Value, paging), (_, value, _) => value, reviewed: []));
 
     [QemuFact]
     public void QemuReportsTheSame()
@@ -67,10 +70,11 @@ public class SvmComparisonTests
         return number.ToString("x", CultureInfo.InvariantCulture);
     }
 
-    private static unsafe string[][] Run(string engine, SvmCase[] cases)
+    private static unsafe string[][] Run(string engine, SvmCase[] cases, PagingKind paging = PagingKind.Walk)
     {
         (byte[] image, uint entry) = SvmImage.Build(cases);
         using var cpu = new BareCpu(32, BareCpu.Engines[engine], ramSize: 4 << 20, ProcessorModel.Parse(null, ["Svm", "Monitor"]));
+        cpu.Cpu.UsePaging(paging);
         var output = new StringBuilder();
         cpu.Bus.Written = (port, value) =>
         {
