@@ -149,7 +149,10 @@ public sealed unsafe class Cpu : IDisposable
     public void FlushTlb(bool keepGlobal)
     {
         Tlb.Flush(keepGlobal);
-        InvalidateLookups();
+        if (keepGlobal)
+            CodeLookup.InvalidateLocal(State);
+        else
+            InvalidateLookups();
     }
 
     /// <summary>INVLPG.</summary>

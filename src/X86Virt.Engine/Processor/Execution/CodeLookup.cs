@@ -18,8 +18,12 @@ internal static unsafe class CodeLookup
     public const int PageBits = 1024;
 
     public const int Modes = 256;
+
+    /// <summary>Entries for code in pages that are not global, as far as they are listed.</summary>
+    private const int MostLocal = 4096;
     private const int TableSize = 3 * Entries * sizeof(ulong);
-    public const int SizeInBytes = Modes * TableSize;
+    private const int LocalOffset = CpuState.LookupOffset + Modes * TableSize;
+    public const int SizeInBytes = Modes * TableSize + MostLocal * sizeof(int);
 
     /// <summary>Offsets of a mode's tags, and of the executable addresses and blocks they guard, from the state.</summary>
     public static int TagsOffset(CodeMode mode) => CpuState.LookupOffset + (int)(mode & CodeMode.Mask) * TableSize;
@@ -55,6 +59,29 @@ internal static unsafe class CodeLookup
         ((ulong*)(state + TagsOffset(s->Mode)))[index] = (linear >> TagShift) ^ s->LookupKey;
         ((byte**)(state + HostsOffset(s->Mode)))[index] = host;
         ((Block**)(state + BlocksOffset(s->Mode)))[index] = block;
+        if (block->SecondPage < 0 && IsGlobal(s, linear))
+            return;
+        if (s->LocalLookups < MostLocal)
+            ((int*)(state + LocalOffset))[s->LocalLookups] = (int)(s->Mode & CodeMode.Mask) * Entries + index;
+        s->LocalLookups++;
+    }
+
+    /// <summary>Drops the entry of a block; false if it may have one at an address that it does not tell.</summary>
+    public static bool TryRemove(CpuState* s, Block* block)
+    {
+        if (block->HostCode == null || (block->Mode & CodeMode.Flat) == 0)
+            return false;
+        byte* state = (byte*)s;
+        int index = Index(block->Rip);
+        if (((Block**)(state + BlocksOffset(block->Mode)))[index] == block)
+            ((ulong*)(state + TagsOffset(block->Mode)))[index] = 0;
+        return true;
+    }
+
+    private static bool IsGlobal(CpuState* s, ulong linear)
+    {
+        TlbTranslation* t = Cpu.Of(s).Tlb.Find(s->AccessMode, linear);
+        return t != null && (t->Permissions & PagePermissions.Global) != 0;
     }
 
     private static void MarkPage(CpuState* s, ulong linear) => s->LookupPages[(linear >> 18) & (PageBits / 64 - 1)] |= 1UL << (int)(linear >> 12);
@@ -62,9 +89,24 @@ internal static unsafe class CodeLookup
     /// <summary>Whether there may be entries for code in the page of a linear address.</summary>
     public static bool MayHavePage(CpuState* s, ulong linear) => (s->LookupPages[(linear >> 18) & (PageBits / 64 - 1)] >> (int)(linear >> 12) & 1) != 0;
 
+    /// <summary>Drops all entries but those for code in global pages.</summary>
+    public static void InvalidateLocal(CpuState* s)
+    {
+        if (s->LocalLookups > MostLocal)
+        {
+            Invalidate(s);
+            return;
+        }
+        int* local = (int*)((byte*)s + LocalOffset);
+        for (int i = 0; i < s->LocalLookups; i++)
+            ((ulong*)((byte*)s + TagsOffset((CodeMode)(local[i] / Entries))))[local[i] & IndexMask] = 0;
+        s->LocalLookups = 0;
+    }
+
     /// <summary>Drops all entries.</summary>
     public static void Invalidate(CpuState* s)
     {
+        s->LocalLookups = 0;
         new Span<ulong>(s->LookupPages, PageBits / 64).Clear();
         s->LookupKey += ModeChange.LookupGeneration;
         if (s->LookupKey >= ModeChange.LookupGeneration)

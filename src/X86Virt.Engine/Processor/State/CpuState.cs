@@ -181,6 +181,9 @@ public unsafe struct CpuState
     /// <summary>A bit for each mode that has had entries in <see cref="CodeLookup"/>.</summary>
     [FieldOffset(0xB80)] internal fixed ulong LookupModes[CodeLookup.Modes / 64];
 
+    /// <summary>Entries of <see cref="CodeLookup"/> for code in pages that are not global, since they were last dropped; more than are listed if they are too many.</summary>
+    [FieldOffset(0x2F0)] internal int LocalLookups;
+
     /// <summary>The TLBs in force, the host's or the guest's: that of the first access mode.</summary>
     [FieldOffset(0x2E8)] internal TlbEntry* Tlbs;
 

@@ -246,7 +246,6 @@ internal sealed unsafe class BlockCache : IDisposable
         _granules[page] = remaining;
         if (_pages[page] == null)
             _memory.Untrack(page, PageTracking.Code);
-        _cpu.InvalidateLookups();
     }
 
     private static bool Overlaps(Block* block, int page, int offset, int length)
@@ -273,6 +272,8 @@ internal sealed unsafe class BlockCache : IDisposable
         Op* ops = Block.Ops(block);
         for (int i = 0; i < block->Count; i++)
             ops[i].Handler = &Control.Leave;
+        if (!CodeLookup.TryRemove(_cpu.State, block))
+            _cpu.InvalidateLookups();
         Dropped?.Invoke((nint)block, reason);
     }
 
@@ -282,7 +283,6 @@ internal sealed unsafe class BlockCache : IDisposable
         int page = (int)(block->Start >> 12);
         UnlinkFromPage(page, block);
         Invalidate(block, page, DropReason.Adaptation);
-        _cpu.InvalidateLookups();
     }
 
     private static void Unlink(Block** link, Block* block)
