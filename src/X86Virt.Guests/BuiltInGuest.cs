@@ -18,4 +18,13 @@ public sealed record BuiltInGuest(string Name, string Description, byte[] Image,
     /// isa-debug-exit with the result: exit code 3 for a prime, 1 for any other number.
     /// </summary>
     public static BuiltInGuest IsPrime(int n) => IsPrimeGuest.Build(n);
+
+    /// <summary>
+    /// A 64-bit test operating system that does one sensitive operation in each of its loops and prints what they cost in time-stamp
+    /// cycles. Command line: operations=a,b iterations=n.
+    /// </summary>
+    public static BuiltInGuest Nanobenchmark { get; } = NanobenchmarkGuest.Build();
+
+    /// <summary>The operations of <see cref="Nanobenchmark"/>, in their order.</summary>
+    public static IReadOnlyList<string> NanobenchmarkOperations => NanobenchmarkGuest.OperationNames;
 }

@@ -1,0 +1,461 @@
+using System.Buffers.Binary;
+using Iced.Intel;
+using static Iced.Intel.AssemblerRegisters;
+using static X86Virt.Guests.NanobenchmarkLayout;
+
+namespace X86Virt.Guests;
+
+/// <summary>
+/// A 64-bit test operating system with one sensitive operation in each of its loops, after Adams and Agesen (ASPLOS 2006, section 6.3).
+/// Command line: operations=a,b,c (all unless given) iterations=n. Every number it prints has 16 hexadecimal digits, so that what
+/// printing costs does not depend on the results.
+/// </summary>
+internal sealed class NanobenchmarkGuest
+{
+    private const int DefaultIterations = 10_000;
+    private const ushort Com1 = 0x3F8, LineStatus = Com1 + 5;
+    private const ushort PowerManagementControl = 0x604, SleepEnable = 0x2000;
+    private const uint ExtendedFeatures = 0xC000_0080, SystemCallSelectors = 0xC000_0081, SystemCallEntry = 0xC000_0082, SystemCallMask = 0xC000_0084;
+
+    private readonly Assembler c = new(64);
+    private readonly GuestData _data = new(LoadAddress + HeaderLength);
+    private readonly NanobenchmarkOperations _operations;
+    private Label _putText, _putCharacter, _putHex, _find, _wanted, _fault, _pageFault, _leaveUser, _afterUser, _systemCall;
+
+    private NanobenchmarkGuest()
+    {
+        _operations = new NanobenchmarkOperations(c);
+        _putText = c.CreateLabel();
+        _putCharacter = c.CreateLabel();
+        _putHex = c.CreateLabel();
+        _find = c.CreateLabel();
+        _wanted = c.CreateLabel();
+        _fault = c.CreateLabel();
+        _pageFault = c.CreateLabel();
+        _leaveUser = c.CreateLabel();
+        _afterUser = c.CreateLabel();
+        _systemCall = c.CreateLabel();
+    }
+
+    public static IReadOnlyList<string> OperationNames { get; } = ["syscall", .. new NanobenchmarkOperations(new Assembler(64)).All.Select(o => o.Name)];
+
+    public static BuiltInGuest Build() => new NanobenchmarkGuest().Assemble();
+
+    private BuiltInGuest Assemble()
+    {
+        uint descriptors = _data.Add(Descriptors());
+        uint descriptorsPointer = _data.Add(Pointer(descriptors, 8 * 8));
+        uint interruptsPointer = _data.Add(Pointer(InterruptTable, 0x1000));
+        Kernel(interruptsPointer);
+        byte[] kernel = GuestAssembly.Assemble(c, KernelCode).Bytes;
+        byte[] entry = EntryCode32(descriptorsPointer);
+
+        byte[] image = new byte[KernelCode - LoadAddress + kernel.Length];
+        Header((uint)image.Length).CopyTo(image, 0);
+        _data.ToArray().CopyTo(image, HeaderLength);
+        entry.CopyTo(image, EntryCode - LoadAddress);
+        kernel.CopyTo(image, KernelCode - LoadAddress);
+        return new BuiltInGuest("Nanobenchmark", "one sensitive operation a loop; prints time-stamp cycles to the first serial line", image, 32, LoadAddress, EntryCode,
+            new Dictionary<string, ulong> { ["entry"] = EntryCode, ["kernel"] = KernelCode });
+    }
+
+    /// <summary>Multiboot 1 with address fields; the memory for tables and stacks is claimed as bss, so that loaders put nothing there.</summary>
+    private static byte[] Header(uint length)
+    {
+        const uint Magic = 0x1BAD_B002, Flags = 0x1_0003;
+        byte[] header = new byte[HeaderLength];
+        uint[] fields = [Magic, Flags, unchecked(0 - Magic - Flags), LoadAddress, LoadAddress, LoadAddress + length, End, EntryCode];
+        for (int i = 0; i < fields.Length; i++)
+            BinaryPrimitives.WriteUInt32LittleEndian(header.AsSpan(i * 4), fields[i]);
+        return header;
+    }
+
+    /// <summary>Null, kernel code and data, (32-bit user code), user data, user code in the order SYSRET wants, and the TSS.</summary>
+    private static byte[] Descriptors()
+    {
+        ulong task = 0x0000_8900_0000_0067 | ((ulong)(TaskState & 0xFF_FFFF) << 16);
+        ulong[] table = [0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0x00CF_FB00_0000_FFFF, 0x00CF_F300_0000_FFFF, 0x00AF_FB00_0000_FFFF, task, 0];
+        byte[] bytes = new byte[table.Length * 8];
+        for (int i = 0; i < table.Length; i++)
+            BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(i * 8), table[i]);
+        return bytes;
+    }
+
+    private static byte[] Pointer(uint table, uint length)
+    {
+        byte[] pointer = new byte[10];
+        BinaryPrimitives.WriteUInt16LittleEndian(pointer, (ushort)(length - 1));
+        BinaryPrimitives.WriteUInt32LittleEndian(pointer.AsSpan(2), table);
+        return pointer;
+    }
+
+    /// <summary>From 32-bit protected mode without paging into long mode.</summary>
+    private static byte[] EntryCode32(uint descriptorsPointer)
+    {
+        var c = new Assembler(32);
+        c.cli();
+        c.cld();
+        c.mov(edi, Root);
+        c.xor(eax, eax);
+        c.mov(ecx, (End - Root) / 4);
+        c.rep.stosd();
+        c.mov(esp, StackTop);
+        c.mov(__dword_ptr[Information], ebx);
+        foreach ((uint at, uint value) in new (uint, uint)[]
+        {
+            (Root, Pointers | 7), (OtherRoot, Pointers | 7), (Pointers, IdentityDirectory | 7), (Pointers + 8, SmallDirectory | 7),
+            (SmallDirectory, SmallTable | 7), (MappedEntry, MappedEntryValue), (TaskState + 4, InterruptStackTop), (TaskState + 0x64, 0x68_0000),
+        })
+        {
+            c.mov(__dword_ptr[at], value);
+        }
+        Label page = c.CreateLabel();
+        c.mov(edi, IdentityDirectory);
+        c.mov(eax, 0xE7);
+        c.mov(ecx, 512);
+        c.Label(ref page);
+        c.mov(__dword_ptr[edi], eax);
+        c.add(eax, 0x20_0000);
+        c.add(edi, 8);
+        c.dec(ecx);
+        c.jne(page);
+
+        c.mov(eax, cr4);
+        c.or(eax, 1 << 5);
+        c.mov(cr4, eax);
+        c.mov(eax, Root);
+        c.mov(cr3, eax);
+        c.mov(ecx, ExtendedFeatures);
+        c.rdmsr();
+        c.or(eax, 0x101);
+        c.wrmsr();
+        c.mov(eax, cr0);
+        c.or(eax, 0x8000_0001);
+        c.mov(cr0, eax);
+        c.lgdt(__[descriptorsPointer]);
+        c.push(CodeSelector);
+        c.push(KernelCode);
+        c.retf();
+        return GuestAssembly.Assemble(c, EntryCode).Bytes;
+    }
+
+    private void Kernel(uint interruptsPointer)
+    {
+        c.mov(eax, DataSelector);
+        c.mov(ds, eax);
+        c.mov(es, eax);
+        c.mov(ss, eax);
+        c.mov(esp, StackTop);
+        Gate(0, _fault, 0x8E);
+        Gate(14, _pageFault, 0x8E);
+        Gate(LeaveUserVector, _leaveUser, 0xEE);
+        c.lidt(__[interruptsPointer]);
+        c.mov(eax, TaskSelector);
+        c.ltr(ax);
+        SetUpSystemCalls();
+        SetUpPorts();
+        ReadCommandLine();
+        Print("nano ready\r\n");
+        Measure("syscall", () => { }, UserLoop);
+        foreach (NanobenchmarkOperation operation in _operations.All)
+            Measure(operation.Name, operation.Prepare, () => Loop(operation.Body));
+        Print("nano done\r\n");
+        PowerOff();
+        Handlers();
+        PutText();
+        PutCharacter();
+        PutHex();
+        Find();
+        Wanted();
+    }
+
+    private void Gate(byte vector, Label handler, byte type)
+    {
+        uint at = InterruptTable + vector * 16u;
+        c.lea(rax, __[handler]);
+        c.mov(__word_ptr[at], ax);
+        c.mov(__word_ptr[at + 2], CodeSelector);
+        c.mov(__byte_ptr[at + 5], type);
+        c.shr(eax, 16);
+        c.mov(__word_ptr[at + 6], ax);
+    }
+
+    private void SetUpSystemCalls()
+    {
+        c.mov(ecx, SystemCallSelectors);
+        c.xor(eax, eax);
+        c.mov(edx, (UserBase << 16) | CodeSelector);
+        c.wrmsr();
+        c.mov(ecx, SystemCallEntry);
+        c.lea(rax, __[_systemCall]);
+        c.xor(edx, edx);
+        c.wrmsr();
+        c.mov(ecx, SystemCallMask);
+        c.xor(eax, eax);
+        c.wrmsr();
+    }
+
+    /// <summary>Every line of both PICs masked, so that STI lets nothing in; COM1 at 115200 baud, 8 bits, no parity, polled.</summary>
+    private void SetUpPorts()
+    {
+        c.mov(al, unchecked((sbyte)0xFF));
+        c.@out(0x21, al);
+        c.@out(0xA1, al);
+        foreach ((int register, sbyte value) in new (int, sbyte)[] { (1, 0), (3, unchecked((sbyte)0x80)), (0, 1), (1, 0), (3, 3), (2, 7), (4, 3) })
+        {
+            c.mov(dx, (short)(Com1 + register));
+            c.mov(al, value);
+            c.@out(dx, al);
+        }
+    }
+
+    /// <summary>R13: the list of operations, or 0 for all.</summary>
+    private void ReadCommandLine()
+    {
+        Label none = c.CreateLabel(), digit = c.CreateLabel(), end = c.CreateLabel();
+        c.mov(__qword_ptr[Iterations], DefaultIterations);
+        c.xor(r13d, r13d);
+        c.mov(ebx, __dword_ptr[Information]);
+        c.test(__byte_ptr[rbx], 4);
+        c.je(none);
+        c.mov(ebx, __dword_ptr[rbx + 16]);
+        c.mov(rsi, rbx);
+        c.mov(edi, _data.Add("operations="));
+        c.call(_find);
+        c.mov(r13, rax);
+        c.mov(rsi, rbx);
+        c.mov(edi, _data.Add("iterations="));
+        c.call(_find);
+        c.test(rax, rax);
+        c.je(none);
+        c.mov(rsi, rax);
+        c.xor(ecx, ecx);
+        c.Label(ref digit);
+        c.movzx(eax, __byte_ptr[rsi]);
+        c.sub(eax, '0');
+        c.cmp(eax, 9);
+        c.ja(end);
+        c.imul(rcx, rcx, 10);
+        c.add(rcx, rax);
+        c.inc(rsi);
+        c.jmp(digit);
+        c.Label(ref end);
+        c.test(rcx, rcx);
+        c.je(none);
+        c.mov(__qword_ptr[Iterations], rcx);
+        c.Label(ref none);
+    }
+
+    private void Measure(string name, Action prepare, Action loop)
+    {
+        Label skip = c.CreateLabel();
+        uint text = _data.Add(name);
+        c.mov(edi, text);
+        c.call(_wanted);
+        c.test(eax, eax);
+        c.je(skip);
+        c.mov(r14, __qword_ptr[Iterations]);
+        c.xor(r12d, r12d);
+        c.lfence();
+        c.rdtsc();
+        c.shl(rdx, 32);
+        c.lea(r15, __[rax + rdx]);
+        prepare();
+        loop();
+        c.lfence();
+        c.rdtsc();
+        c.shl(rdx, 32);
+        c.add(rax, rdx);
+        c.sub(rax, r15);
+        c.mov(r15, rax);
+        Print("nano ");
+        c.mov(esi, text);
+        c.call(_putText);
+        Print(" count=");
+        c.mov(rax, __qword_ptr[Iterations]);
+        c.call(_putHex);
+        Print(" cycles=");
+        c.mov(rax, r15);
+        c.call(_putHex);
+        Print(" check=");
+        c.mov(rax, r12);
+        c.call(_putHex);
+        Print("\r\n");
+        c.Label(ref skip);
+    }
+
+    private void Loop(Action body)
+    {
+        Label again = c.CreateLabel();
+        c.Label(ref again);
+        body();
+        c.dec(r14);
+        c.jne(again);
+    }
+
+    /// <summary>System calls are made in user mode; an interrupt gate leads back out of it.</summary>
+    private void UserLoop()
+    {
+        Label user = c.CreateLabel();
+        c.lea(rcx, __[user]);
+        c.mov(r11d, 2);
+        c.sysretq();
+        c.Label(ref user);
+        c.syscall();
+        c.dec(r14);
+        c.jne(user);
+        c.@int(LeaveUserVector);
+        c.Label(ref _afterUser);
+        c.mov(eax, DataSelector);
+        c.mov(ss, eax);
+        c.mov(esp, StackTop);
+    }
+
+    /// <summary>The faulting instructions have two bytes each, and are passed over.</summary>
+    private void Handlers()
+    {
+        c.Label(ref _pageFault);
+        c.add(rsp, 8);
+        c.Label(ref _fault);
+        c.inc(r12);
+        c.add(__qword_ptr[rsp], 2);
+        c.iretq();
+        c.Label(ref _systemCall);
+        c.inc(r12);
+        c.sysretq();
+        c.Label(ref _leaveUser);
+        c.jmp(_afterUser);
+        Label target = _operations.Target;
+        c.Label(ref target);
+        c.ret();
+    }
+
+    private void PowerOff()
+    {
+        Label stop = c.CreateLabel();
+        c.mov(dx, PowerManagementControl);
+        c.mov(ax, SleepEnable);
+        c.@out(dx, ax);
+        c.Label(ref stop);
+        c.cli();
+        c.hlt();
+        c.jmp(stop);
+    }
+
+    private void Print(string text)
+    {
+        c.mov(esi, _data.Add(text));
+        c.call(_putText);
+    }
+
+    /// <summary>The text at RSI.</summary>
+    private void PutText()
+    {
+        Label end = c.CreateLabel();
+        c.Label(ref _putText);
+        c.lodsb();
+        c.test(al, al);
+        c.je(end);
+        c.call(_putCharacter);
+        c.jmp(_putText);
+        c.Label(ref end);
+        c.ret();
+    }
+
+    private void PutCharacter()
+    {
+        Label wait = c.CreateLabel();
+        c.Label(ref _putCharacter);
+        c.mov(cl, al);
+        c.mov(dx, LineStatus);
+        c.Label(ref wait);
+        c.@in(al, dx);
+        c.test(al, 0x20);
+        c.je(wait);
+        c.mov(al, cl);
+        c.mov(dx, Com1);
+        c.@out(dx, al);
+        c.ret();
+    }
+
+    /// <summary>RAX as sixteen hexadecimal digits.</summary>
+    private void PutHex()
+    {
+        Label digit = c.CreateLabel(), put = c.CreateLabel();
+        c.Label(ref _putHex);
+        c.mov(rbx, rax);
+        c.mov(edi, 16);
+        c.Label(ref digit);
+        c.rol(rbx, 4);
+        c.mov(al, bl);
+        c.and(al, 0xF);
+        c.add(al, (sbyte)'0');
+        c.cmp(al, (sbyte)'9');
+        c.jbe(put);
+        c.add(al, (sbyte)('a' - '0' - 10));
+        c.Label(ref put);
+        c.call(_putCharacter);
+        c.dec(edi);
+        c.jne(digit);
+        c.ret();
+    }
+
+    /// <summary>Looks for the text at RDI in that at RSI: RSI is where it begins, RAX where it ends; RAX is 0 if it is not there.</summary>
+    private void Find()
+    {
+        Label compare = c.CreateLabel(), advance = c.CreateLabel(), found = c.CreateLabel(), none = c.CreateLabel();
+        c.Label(ref _find);
+        c.mov(rcx, rsi);
+        c.mov(rdx, rdi);
+        c.Label(ref compare);
+        c.mov(al, __byte_ptr[rdx]);
+        c.test(al, al);
+        c.je(found);
+        c.cmp(al, __byte_ptr[rcx]);
+        c.jne(advance);
+        c.inc(rcx);
+        c.inc(rdx);
+        c.jmp(compare);
+        c.Label(ref advance);
+        c.cmp(__byte_ptr[rsi], 0);
+        c.je(none);
+        c.inc(rsi);
+        c.jmp(_find);
+        c.Label(ref found);
+        c.mov(rax, rcx);
+        c.ret();
+        c.Label(ref none);
+        c.xor(eax, eax);
+        c.ret();
+    }
+
+    /// <summary>EAX is not 0 if the list at R13 has the whole name at RDI, or if there is no list.</summary>
+    private void Wanted()
+    {
+        Label again = c.CreateLabel(), begins = c.CreateLabel(), next = c.CreateLabel(), yes = c.CreateLabel(), end = c.CreateLabel();
+        c.Label(ref _wanted);
+        c.test(r13, r13);
+        c.je(yes);
+        c.mov(rsi, r13);
+        c.Label(ref again);
+        c.call(_find);
+        c.test(rax, rax);
+        c.je(end);
+        c.cmp(__byte_ptr[rsi - 1], (sbyte)',');
+        c.je(begins);
+        c.cmp(__byte_ptr[rsi - 1], (sbyte)'=');
+        c.jne(next);
+        c.Label(ref begins);
+        c.cmp(__byte_ptr[rax], (sbyte)',');
+        c.je(yes);
+        c.cmp(__byte_ptr[rax], (sbyte)' ');
+        c.jbe(yes);
+        c.Label(ref next);
+        c.inc(rsi);
+        c.jmp(again);
+        c.Label(ref yes);
+        c.mov(eax, 1);
+        c.Label(ref end);
+        c.ret();
+    }
+}
