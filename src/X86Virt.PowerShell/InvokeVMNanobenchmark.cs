@@ -42,10 +42,10 @@ public sealed class InvokeVMNanobenchmark : PSCmdlet, IDisposable
     [ValidateNotNullOrEmpty]
     public PagingKind[] Paging { get; set; } = [];
 
-    /// <summary>Iterations to measure; 20000 unless given.</summary>
+    /// <summary>Iterations to measure; 200000 unless given.</summary>
     [Parameter]
     [ValidateRange(1L, 1_000_000_000_000L)]
-    public long Iterations { get; set; } = 20_000;
+    public long Iterations { get; set; } = 200_000;
 
     /// <summary>How often to measure the host's time; 3 unless given.</summary>
     [Parameter]

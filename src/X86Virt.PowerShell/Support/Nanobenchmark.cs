@@ -61,7 +61,8 @@ internal sealed partial class Nanobenchmark(MachineConfiguration configuration, 
 
     private Run Once(string operation, long iterations)
     {
-        using var machine = new VirtualMachine(configuration with { CommandLine = $"operations={operation} iterations={iterations}", NoReboot = true });
+        // All counts have as many digits, so that the guest reads each in as many instructions.
+        using var machine = new VirtualMachine(configuration with { CommandLine = $"operations={operation} iterations={iterations:D19}", NoReboot = true });
         machine.Start();
         if (!machine.Wait(MachineState.Stopped, Limit, cancellation))
         {
