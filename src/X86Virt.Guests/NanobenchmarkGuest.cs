@@ -378,10 +378,10 @@ internal sealed class NanobenchmarkGuest
         c.ret();
     }
 
-    /// <summary>RAX as sixteen hexadecimal digits.</summary>
+    /// <summary>RAX as sixteen hexadecimal digits, in as many instructions whatever they are.</summary>
     private void PutHex()
     {
-        Label digit = c.CreateLabel(), put = c.CreateLabel();
+        Label digit = c.CreateLabel();
         c.Label(ref _putHex);
         c.mov(rbx, rax);
         c.mov(edi, 16);
@@ -389,11 +389,12 @@ internal sealed class NanobenchmarkGuest
         c.rol(rbx, 4);
         c.mov(al, bl);
         c.and(al, 0xF);
+        c.cmp(al, 10);
+        c.setae(dl);
+        c.neg(dl);
+        c.and(dl, (sbyte)('a' - '0' - 10));
+        c.add(al, dl);
         c.add(al, (sbyte)'0');
-        c.cmp(al, (sbyte)'9');
-        c.jbe(put);
-        c.add(al, (sbyte)('a' - '0' - 10));
-        c.Label(ref put);
         c.call(_putCharacter);
         c.dec(edi);
         c.jne(digit);
