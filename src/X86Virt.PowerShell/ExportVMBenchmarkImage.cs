@@ -9,8 +9,8 @@ namespace X86Virt.PowerShell;
 /// <para>A multiboot image: any multiboot loader starts it (QEMU with -kernel, GRUB with multiboot). It writes to the first serial port and turns the machine off, or halts. Its command line takes operations=a,b,c and iterations=n; numbers are printed in hexadecimal, times in cycles of the time-stamp counter.</para>
 /// </remarks>
 /// <example>
-/// <code>Export-VMBenchmarkImage -Path nano.bin; qemu-system-x86_64 -display none -serial stdio -kernel nano.bin -append 'operations=syscall,in iterations=100000'</code>
-/// <para>Measures two operations under QEMU.</para>
+/// <code>Export-VMBenchmarkImage -Path nano.bin; New-VirtualMachine demo2 -Kernel ./nano.bin -CommandLine 'operations=syscall,in iterations=1000' | Start-VM -Wait -PassThru | Get-VMConsole</code>
+/// <para>Writes the image and runs two of its operations. Elsewhere: qemu-system-x86_64 -display none -serial stdio -kernel nano.bin</para>
 /// </example>
 [Cmdlet(VerbsData.Export, "VMBenchmarkImage", SupportsShouldProcess = true)]
 [OutputType(typeof(FileInfo))]

@@ -7,7 +7,7 @@ namespace X86Virt.PowerShell;
 
 /// <summary>Measures what single sensitive operations cost on each engine, with a small guest that does nothing else.</summary>
 /// <remarks>
-/// <para>The guest is a 64-bit test operating system with one operation in each of its loops: syscall, in, cr8wr, callret, pgfault, divzero, ptemod (a store of the present value into a page table entry) as in Adams and Agesen's paper; ptetoggle makes the entry not present and present again in one iteration. cr3switch also does two operations an iteration; empty is the loop itself.</para>
+/// <para>The guest is a 64-bit test operating system with one operation in each of its loops: syscall, in, cr8wr, callret, pgfault, divzero, ptemod (a store of the present value into a page table entry) as in Adams and Agesen's paper; ptetoggle makes the entry not present and present again in one iteration. The page is not used between the stores: with -Paging Shadow its shadow table is soon dropped, and the stores are no longer traced. cr3switch also does two operations an iteration; empty is the loop itself.</para>
 /// <para>Every operation runs twice, with 1000 iterations and with as many more as -Iterations says; the difference is what is reported. Its counts are the same on every run. Its host time is not: -Repeat runs give the median and the spread.</para>
 /// </remarks>
 /// <example>
