@@ -4,13 +4,28 @@ using X86Virt.Guests;
 
 namespace X86Virt.PowerShell;
 
-/// <summary>Writes the nanobenchmark kernel to a file, for use in other virtual machines and on real PCs.</summary>
+/// <summary>Benchmarks that can be written to a file.</summary>
+public enum BenchmarkImage
+{
+    /// <summary>A kernel that does one sensitive operation in each of its loops: a multiboot image.</summary>
+    Nanobenchmark,
+
+    /// <summary>A Linux program that forks and waits, on an initial RAM disk.</summary>
+    ForkWait,
+}
+
+/// <summary>Writes a benchmark to a file, for use with any kernel, in other virtual machines and on real PCs.</summary>
 /// <remarks>
-/// <para>A multiboot image: any multiboot loader starts it (QEMU with -kernel, GRUB with multiboot). It writes to the first serial port and turns the machine off, or halts. Its command line takes operations=a,b,c and iterations=n; numbers are printed in hexadecimal, times in cycles of the time-stamp counter.</para>
+/// <para>Nanobenchmark is a multiboot image: any multiboot loader starts it (QEMU with -kernel, GRUB with multiboot). It writes to the first serial port and turns the machine off, or halts. Its command line takes operations=a,b,c and iterations=n; numbers are printed in hexadecimal, times in cycles of the time-stamp counter.</para>
+/// <para>ForkWait is an initial RAM disk for a 64-bit Linux kernel, with one program as /init. It forks as many children as the kernel's command line says behind '--' (40000 unless given), one after the other, waits for each, prints 'forkwait N done' and turns the machine off.</para>
 /// </remarks>
 /// <example>
 /// <code>Export-VMBenchmarkImage -Path nano.bin; New-VirtualMachine demo2 -Kernel ./nano.bin -CommandLine 'operations=syscall,in iterations=1000' | Start-VM -Wait -PassThru | Get-VMConsole</code>
 /// <para>Writes the image and runs two of its operations. Elsewhere: qemu-system-x86_64 -display none -serial stdio -kernel nano.bin</para>
+/// </example>
+/// <example>
+/// <code>Export-VMBenchmarkImage -Path forkwait.cpio.gz -Benchmark ForkWait</code>
+/// <para>Writes the RAM disk. Then: New-VirtualMachine forks -Kernel ./vmlinuz -InitialRamDisk ./forkwait.cpio.gz -CommandLine 'console=ttyS0 -- 1000' | Start-VM -Wait</para>
 /// </example>
 [Cmdlet(VerbsData.Export, "VMBenchmarkImage", SupportsShouldProcess = true)]
 [OutputType(typeof(FileInfo))]
@@ -21,6 +36,10 @@ public sealed class ExportVMBenchmarkImage : PSCmdlet
     [ValidateNotNullOrEmpty]
     public string Path { get; set; } = "";
 
+    /// <summary>Which benchmark; Nanobenchmark unless given.</summary>
+    [Parameter(Position = 1)]
+    public BenchmarkImage Benchmark { get; set; }
+
     /// <inheritdoc/>
     protected override void ProcessRecord()
     {
@@ -29,7 +48,7 @@ public sealed class ExportVMBenchmarkImage : PSCmdlet
             return;
         try
         {
-            File.WriteAllBytes(path, BuiltInGuest.Nanobenchmark.Image);
+            File.WriteAllBytes(path, Benchmark == BenchmarkImage.ForkWait ? ForkWait.InitialRamDisk : BuiltInGuest.Nanobenchmark.Image);
             WriteObject(new FileInfo(path));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

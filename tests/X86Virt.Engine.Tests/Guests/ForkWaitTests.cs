@@ -1,0 +1,94 @@
+using System.Buffers.Binary;
+using System.Diagnostics;
+using System.IO.Compression;
+using System.Runtime.InteropServices;
+using System.Text;
+using X86Virt.Guests;
+using Xunit;
+
+namespace X86Virt.Engine.Tests.Guests;
+
+/// <summary>The forkwait program: its file, its RAM disk, and what it does on a Linux host.</summary>
+public sealed class ForkWaitTests
+{
+    /// <summary>A test that runs the program on the host.</summary>
+    private sealed class OnLinuxAttribute : TheoryAttribute
+    {
+        public OnLinuxAttribute()
+        {
+            if (!OperatingSystem.IsLinux() || RuntimeInformation.OSArchitecture != Architecture.X64)
+                Skip = "The host is no x86-64 Linux.";
+        }
+    }
+
+    private static (int ExitCode, string Output) Run(params string[] arguments)
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"forkwait-{Guid.NewGuid():n}");
+        try
+        {
+            File.WriteAllBytes(path, ForkWait.Program);
+            if (OperatingSystem.IsLinux())
+                File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+            using Process process = Process.Start(new ProcessStartInfo(path, arguments) { RedirectStandardOutput = true })!;
+            string output = process.StandardOutput.ReadToEnd();
+            process.WaitForExit();
+            return (process.ExitCode, output);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
+    public void IsAnElfFileWhoseSegmentIsTheFileAndHasTheEntryPoint()
+    {
+        byte[] image = ForkWait.Program;
+        Assert.Equal([0x7F, (byte)'E', (byte)'L', (byte)'F', 2, 1, 1, 0], image[..8]);
+        Assert.Equal(2, BinaryPrimitives.ReadUInt16LittleEndian(image.AsSpan(16)));
+        Assert.Equal(62, BinaryPrimitives.ReadUInt16LittleEndian(image.AsSpan(18)));
+        ulong entry = BinaryPrimitives.ReadUInt64LittleEndian(image.AsSpan(24));
+        ulong address = BinaryPrimitives.ReadUInt64LittleEndian(image.AsSpan(64 + 16));
+        Assert.Equal(1u, BinaryPrimitives.ReadUInt32LittleEndian(image.AsSpan(64)));
+        Assert.Equal(5u, BinaryPrimitives.ReadUInt32LittleEndian(image.AsSpan(64 + 4)));
+        Assert.Equal((ulong)image.Length, BinaryPrimitives.ReadUInt64LittleEndian(image.AsSpan(64 + 32)));
+        Assert.Equal((ulong)image.Length, BinaryPrimitives.ReadUInt64LittleEndian(image.AsSpan(64 + 40)));
+        Assert.InRange(entry, address + 120, address + (ulong)image.Length - 1);
+    }
+
+    [Fact]
+    public void RamDiskHasTheProgramAsInitAndAConsole()
+    {
+        using var gzip = new GZipStream(new MemoryStream(ForkWait.InitialRamDisk), CompressionMode.Decompress);
+        using var archive = new MemoryStream();
+        gzip.CopyTo(archive);
+        byte[] bytes = archive.ToArray();
+        string text = Encoding.Latin1.GetString(bytes);
+        Assert.Contains("dev/console\0", text, StringComparison.Ordinal);
+        int name = text.IndexOf("init\0", StringComparison.Ordinal);
+        Assert.Equal($"{ForkWait.Program.Length:X8}", text.Substring(name - 110 + 54, 8));
+        Assert.Equal("000081ED", text.Substring(name - 110 + 14, 8));
+        Assert.Equal(ForkWait.Program, bytes[(name + 6)..(name + 6 + ForkWait.Program.Length)]);
+    }
+
+    [OnLinux]
+    [InlineData("25")]
+    [InlineData("0")]
+    [InlineData("007")]
+    public void ForksAndWaitsAsOftenAsItIsTold(string count)
+    {
+        Assert.Equal((0, $"forkwait {count} done\n"), Run(count));
+    }
+
+    [OnLinux]
+    [InlineData("many")]
+    [InlineData("12x")]
+    [InlineData("-1")]
+    [InlineData("")]
+    public void RefusesWhatIsNoNumber(string argument)
+    {
+        (int exitCode, string output) = Run(argument);
+        Assert.Equal(2, exitCode);
+        Assert.Contains("no number of forks", output, StringComparison.Ordinal);
+    }
+}
