@@ -15,22 +15,19 @@ public enum RegionKind
     Device,
 }
 
-/// <summary>Why stores to a page of RAM must reach C#.</summary>
-[Flags]
-public enum PageTracking : byte
+/// <summary>A part of the physical address space that is one thing, and in one piece in host memory if it is memory.</summary>
+internal readonly unsafe struct MemoryRegion(ulong start, ulong end, byte* host, RegionKind kind)
 {
-    None = 0,
-
-    /// <summary>Code was decoded or translated from the page.</summary>
-    Code = 1,
-
-    /// <summary>The page holds a guest page table that is shadowed.</summary>
-    Trace = 2,
+    public ulong Start { get; } = start;
+    public ulong End { get; } = end;
+    public byte* Host { get; } = host;
+    public RegionKind Kind { get; } = kind;
 }
 
 /// <summary>
-/// The guest-physical address space: RAM and ROM in one block of host memory, devices elsewhere. Pages of the block are named by
-/// their index in it, so that aliases of one page (the firmware below 1 MiB and below 4 GiB) share tracking.
+/// A physical address space: RAM and ROM in one block of host memory, devices elsewhere. Pages of the block are named by
+/// their index in it, so that aliases of one page (the firmware below 1 MiB and below 4 GiB) share tracking. A monitor that has processors
+/// of its own sees the same block from another address space (<see cref="MapBlock"/>).
 /// </summary>
 public sealed unsafe class PhysicalMemory : IDisposable
 {
@@ -46,8 +43,8 @@ public sealed unsafe class PhysicalMemory : IDisposable
         public IMmioDevice? Device;
     }
 
-    private readonly ulong _blockSize;
-    private readonly PageTracking* _tracking;
+    private readonly MemoryBlock _block;
+    private readonly bool _owner;
     private Region[] _regions = [];
 
     // The one found last: the next access is mostly to the same.
@@ -56,33 +53,57 @@ public sealed unsafe class PhysicalMemory : IDisposable
     private bool _disposed;
 
     /// <param name="ramSize">Bytes of RAM, a multiple of 4 KiB.</param>
-    public PhysicalMemory(ulong ramSize)
+    /// <param name="monitorSize">Bytes in the block behind ROMs that are no part of this address space: a monitor's. A multiple of 4 KiB.</param>
+    public PhysicalMemory(ulong ramSize, ulong monitorSize = 0)
     {
         if (ramSize == 0 || (ramSize & 0xFFF) != 0)
             throw new ArgumentOutOfRangeException(nameof(ramSize), ramSize, "Memory must be a multiple of 4 KiB, and at least one page.");
         RamSize = ramSize;
-        _blockSize = ramSize + RomSpace;
-        Block = HostMemory.Allocate(_blockSize);
-        HostMemory.PreferLargePages(Block, _blockSize);
-        _tracking = (PageTracking*)HostMemory.Allocate(_blockSize >> 12);
+        MonitorOffset = ramSize + RomSpace;
+        _block = new MemoryBlock(MonitorOffset + monitorSize);
+        _owner = true;
     }
 
-    /// <summary>Host address of the block that holds RAM, then ROMs.</summary>
-    public byte* Block { get; }
+    private PhysicalMemory(MemoryBlock block)
+    {
+        _block = block;
+        RamSize = MonitorOffset = block.Size;
+        MapRam(0, block.Size, 0);
+    }
+
+    /// <summary>Host address of the block that holds RAM, then ROMs, then what is a monitor's.</summary>
+    public byte* Block => _block.Pages;
 
     public ulong RamSize { get; }
 
+    /// <summary>Where in the block a monitor's part begins.</summary>
+    internal ulong MonitorOffset { get; }
+
+    /// <summary>Bytes in the block.</summary>
+    internal ulong BlockSize => _block.Size;
+
     /// <summary>Pages in the block.</summary>
-    public int PageCount => (int)(_blockSize >> 12);
+    public int PageCount => (int)(_block.Size >> 12);
+
+    /// <summary>An address space in which the whole block is RAM from address 0 on: the host-physical one of a monitor. To be disposed before this one.</summary>
+    internal PhysicalMemory MapBlock() => new(_block);
 
     /// <summary>Address lines in use: clears bit 20 while the A20 gate is shut.</summary>
     public ulong AddressMask { get; private set; } = ~0UL;
 
     /// <summary>Raised after a store to a page that holds code: page index, offset in the page, length.</summary>
-    public event Action<int, int, int>? CodeWrite;
+    public event Action<int, int, int>? CodeWrite
+    {
+        add => _block.CodeWrite += value;
+        remove => _block.CodeWrite -= value;
+    }
 
     /// <summary>Raised after a store to a traced page, likewise.</summary>
-    public event Action<int, int, int>? TraceWrite;
+    public event Action<int, int, int>? TraceWrite
+    {
+        add => _block.TraceWrite += value;
+        remove => _block.TraceWrite -= value;
+    }
 
     /// <summary>Raised when the map or A20 changes, so that cached translations can go.</summary>
     public event Action? MapChanged;
@@ -215,25 +236,28 @@ public sealed unsafe class PhysicalMemory : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int PageIndex(byte* host) => (int)((ulong)(host - Block) >> 12);
 
-    public PageTracking Tracking(int page) => _tracking[page];
+    public PageTracking Tracking(int page) => _block.Tracking(page);
 
     /// <summary>Sets tracking bits; the caller removes write entries for the page from the TLBs.</summary>
-    public void Track(int page, PageTracking why) => _tracking[page] |= why;
+    public void Track(int page, PageTracking why) => _block.Track(page, why);
 
-    public void Untrack(int page, PageTracking why) => _tracking[page] &= ~why;
+    public void Untrack(int page, PageTracking why) => _block.Untrack(page, why);
 
     /// <summary>Tells the trackers of a page about a store that has been made to it.</summary>
-    public void NotifyWrite(byte* host, int length)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void NotifyWrite(byte* host, int length) => _block.NotifyWrite(host, length);
+
+    /// <summary>What an address is part of; false if nothing answers there.</summary>
+    internal bool TryFindRegion(ulong address, out MemoryRegion region)
     {
-        int page = PageIndex(host);
-        PageTracking why = _tracking[page];
-        if (why == PageTracking.None)
-            return;
-        int offset = (int)(host - Block) & 0xFFF;
-        if ((why & PageTracking.Code) != 0)
-            CodeWrite?.Invoke(page, offset, length);
-        if ((why & PageTracking.Trace) != 0)
-            TraceWrite?.Invoke(page, offset, length);
+        ref readonly Region found = ref Find(address & AddressMask);
+        if (Unsafe.IsNullRef(in found))
+        {
+            region = default;
+            return false;
+        }
+        region = new MemoryRegion(found.Start, found.End, found.Host, found.Kind);
+        return true;
     }
 
     /// <summary>A processor's or a device's access of 1 to 8 bytes inside one page, by physical address.</summary>
@@ -339,7 +363,7 @@ public sealed unsafe class PhysicalMemory : IDisposable
         if (_disposed)
             return;
         _disposed = true;
-        HostMemory.Free(Block, _blockSize);
-        HostMemory.Free((byte*)_tracking, _blockSize >> 12);
+        if (_owner)
+            _block.Dispose();
     }
 }

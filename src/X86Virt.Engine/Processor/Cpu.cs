@@ -15,8 +15,19 @@ public sealed unsafe class Cpu : IDisposable
     private readonly Tlb? _guestTlb;
     private bool _disposed;
 
-    public Cpu(PhysicalMemory memory, IProcessorBus bus, ProcessorModel model)
+    public Cpu(PhysicalMemory memory, IProcessorBus bus, ProcessorModel model) : this(memory, bus, model, null)
     {
+    }
+
+    /// <param name="memory">The physical address space.</param>
+    /// <param name="bus">The board.</param>
+    /// <param name="model">What it is.</param>
+    /// <param name="records">A processor whose statistics, exceptions and breakpoints are this one's, too: a monitor's record of what runs here.</param>
+    internal Cpu(PhysicalMemory memory, IProcessorBus bus, ProcessorModel model, Cpu? records)
+    {
+        Statistics = records?.Statistics ?? new CpuStatistics();
+        ExceptionHistory = records?.ExceptionHistory ?? new ExceptionHistory();
+        Breakpoints = records?.Breakpoints ?? new BreakpointSet();
         Memory = memory;
         Bus = bus;
         Model = model;
@@ -28,7 +39,7 @@ public sealed unsafe class Cpu : IDisposable
         {
             _guestTlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset + Tlb.SizeInBytes), State->AccessGroups);
             Statistics.Svm = new SvmCounts();
-            Svm = new SvmUnit(this);
+            Svm = new SvmUnit(this) { HasExternalHost = records != null };
         }
         PageTables = (PageTableFormat*)NativeMemory.Alloc(PageTableFormat.SizeOfAll);
         PageTableFormat.Describe(PageTables, PhysicalAddressBits, HasGigabytePages);
@@ -49,10 +60,10 @@ public sealed unsafe class Cpu : IDisposable
 
     /// <summary>Null unless a guest runs with nested paging.</summary>
     internal NestedPaging? Nested { get; set; }
-    public CpuStatistics Statistics { get; } = new();
+    public CpuStatistics Statistics { get; }
 
     /// <summary>Where a debugger wants execution to stop.</summary>
-    public BreakpointSet Breakpoints { get; } = new();
+    public BreakpointSet Breakpoints { get; }
 
     /// <summary>What the TLB is refilled from; null if it is the guest's page tables themselves.</summary>
     public ShadowPaging? Shadow { get; private set; }
@@ -61,7 +72,7 @@ public sealed unsafe class Cpu : IDisposable
     internal PageTableFormat* PageTables { get; }
 
     /// <summary>The exceptions raised last.</summary>
-    public ExceptionHistory ExceptionHistory { get; } = new();
+    public ExceptionHistory ExceptionHistory { get; }
 
     /// <summary>Binds instructions to handlers.</summary>
     internal HandlerTable Handlers { get; }
@@ -125,11 +136,22 @@ public sealed unsafe class Cpu : IDisposable
         Shadow = kind == PagingKind.Shadow ? new ShadowPaging(this, shadowTables) : null;
     }
 
+    /// <summary>The processor that executes this one's code, where that is another (a monitor's); it is asked for attention along with this one.</summary>
+    internal Cpu? Silicon { get; set; }
+
     /// <summary>Asks the engine to return at the next instruction boundary; callable from any thread.</summary>
-    public void RequestAttention(Attention what) => Interlocked.Or(ref Unsafe.As<Attention, uint>(ref State->Attention), (uint)what);
+    public void RequestAttention(Attention what)
+    {
+        Interlocked.Or(ref Unsafe.As<Attention, uint>(ref State->Attention), (uint)what);
+        Silicon?.RequestAttention(what);
+    }
 
     /// <summary>Takes back what any thread may request.</summary>
-    internal void WithdrawAttention(Attention what) => Interlocked.And(ref Unsafe.As<Attention, uint>(ref State->Attention), ~(uint)what);
+    internal void WithdrawAttention(Attention what)
+    {
+        Interlocked.And(ref Unsafe.As<Attention, uint>(ref State->Attention), ~(uint)what);
+        Silicon?.WithdrawAttention(what);
+    }
 
     /// <summary>Raises an NMI; callable from the thread that runs the processor.</summary>
     public void RaiseNmi()

@@ -21,6 +21,9 @@ public sealed record MachineConfiguration
     /// <summary>BinaryTranslation unless given, on hosts that it runs on; DecodedCache on others.</summary>
     public EngineKind Engine { get; init; } = BinaryTranslation.IsSupported ? EngineKind.BinaryTranslation : EngineKind.DecodedCache;
 
+    /// <summary>With <see cref="EngineKind.HardwareAssist"/>, the engine that executes the code of the virtual silicon.</summary>
+    public EngineKind Silicon { get; init; } = BinaryTranslation.IsSupported ? EngineKind.BinaryTranslation : EngineKind.DecodedCache;
+
     /// <summary>What the TLB is refilled from; null for what suits the engine.</summary>
     public PagingKind? Paging { get; init; }
 

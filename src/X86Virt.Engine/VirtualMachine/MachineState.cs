@@ -22,6 +22,9 @@ public enum EngineKind
 
     /// <summary>Translates guest code to host code; on x64 hosts only.</summary>
     BinaryTranslation,
+
+    /// <summary>A hypervisor that runs the guest on virtual silicon with SVM, by VMRUN on a VMCB, and handles its #VMEXITs.</summary>
+    HardwareAssist,
 }
 
 /// <summary>Where guest time comes from.</summary>

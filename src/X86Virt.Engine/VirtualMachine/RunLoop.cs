@@ -119,15 +119,12 @@ public sealed unsafe partial class VirtualMachine
 
     private void ExecuteOne()
     {
-        CpuState* s = _cpu.State;
-        long retired = s->Retired;
         do
         {
             _cpu.WithdrawAttention(Attention.Stop);
-            _engine.Step();
         }
         // Another thread may ask for a stop before the instruction is executed; the step is made all the same.
-        while (s->Retired == retired && (s->Attention & (Attention.Stop | Attention.Exception)) == Attention.Stop);
+        while (!_engine.Step() && (_cpu.State->Attention & Attention.Stop) != 0);
     }
 
     /// <summary>What the guest asked of the board while it ran: power-off, exit, reset; or what became of it.</summary>

@@ -1,3 +1,4 @@
+using X86Virt.Engine.Monitors;
 using X86Virt.Engine.Processor;
 
 namespace X86Virt.Engine;
@@ -47,8 +48,11 @@ public sealed partial class VirtualMachine
 
     /// <summary>Counters of the translator, for metrics; 0 where there is none. Read while it runs.</summary>
     internal (long Units, long Callouts, long Dispatches) TranslationCounters
-        => _engine is BinaryTranslation t ? (t.UnitsTranslated, t.Callouts, t.Dispatches) : default;
+        => Executing is BinaryTranslation t ? (t.UnitsTranslated, t.Callouts, t.Dispatches) : default;
 
-    private BinaryTranslation Translator => _engine as BinaryTranslation
+    /// <summary>The engine that executes guest code, under a monitor if there is one.</summary>
+    private ExecutionEngine Executing => _engine is HardwareAssist assist ? assist.Execution : _engine;
+
+    private BinaryTranslation Translator => Executing as BinaryTranslation
         ?? throw new MachineException("NoTranslationCache", $"Machine '{Name}' runs on {Engine}, which translates nothing. Set-VirtualMachine -Engine BinaryTranslation changes that.");
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using X86Virt.Engine.Boot;
 using X86Virt.Engine.Memory;
+using X86Virt.Engine.Monitors;
 using X86Virt.Engine.Platform;
 using X86Virt.Engine.Processor;
 
@@ -40,14 +41,13 @@ public sealed partial class VirtualMachine : IDisposable
         Configuration = configuration;
         ProcessorModel model = ModelOf(configuration);
         _boot = BootRequestOf(configuration);
-        _memory = new PhysicalMemory(configuration.MemorySize);
+        _memory = new PhysicalMemory(configuration.MemorySize, configuration.Engine == EngineKind.HardwareAssist ? MonitorMemory.SizeFor(configuration.MemorySize) : 0);
         try
         {
             _board = new Board(_memory, BoardOptionsOf(configuration));
             _cpu = new Cpu(_memory, _board, model);
             _board.Attach(_cpu);
-            _engine = CreateEngine(configuration.Engine, _cpu, configuration.Translation);
-            _cpu.UsePaging(configuration.Paging ?? _engine.DefaultPaging, configuration.ShadowTableLimit);
+            _engine = CreateEngine(configuration, _cpu);
             _board.ConsoleOutput += Console.Append;
             Load();
         }
@@ -100,6 +100,15 @@ public sealed partial class VirtualMachine : IDisposable
         {
             throw new MachineException("InvalidProcessorModel", e.Message);
         }
+    }
+
+    private static ExecutionEngine CreateEngine(MachineConfiguration c, Cpu cpu)
+    {
+        if (c.Engine == EngineKind.HardwareAssist)
+            return new HardwareAssist(cpu, silicon => CreateEngine(c.Silicon, silicon, c.Translation));
+        ExecutionEngine engine = CreateEngine(c.Engine, cpu, c.Translation);
+        cpu.UsePaging(c.Paging ?? engine.DefaultPaging, c.ShadowTableLimit);
+        return engine;
     }
 
     private static ExecutionEngine CreateEngine(EngineKind kind, Cpu cpu, TranslationOptions translation) => kind switch

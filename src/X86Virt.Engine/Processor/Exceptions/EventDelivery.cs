@@ -10,6 +10,17 @@ internal static unsafe class EventDelivery
     public static bool Service(Cpu cpu)
     {
         CpuState* s = cpu.State;
+        if (!Settle(cpu) || ((s->Attention & Attention.Interrupt) != 0 && !ServiceInterrupts(cpu)))
+            return false;
+        if ((s->Attention & Attention.VmExit) != 0)
+            return Service(cpu);
+        return (s->Attention & (Attention.Stop | Attention.Halt)) == 0;
+    }
+
+    /// <summary>Sees to what the last instruction brought about: its exception, its debug trap, its #VMEXIT. False if the engine must return.</summary>
+    public static bool Settle(Cpu cpu)
+    {
+        CpuState* s = cpu.State;
         if ((s->Attention & Attention.Patched) != 0)
             Control.RestorePatched(s);
         if (s->ShutDown)
@@ -19,13 +30,9 @@ internal static unsafe class EventDelivery
             if ((s->Attention & Attention.VmExit) != 0 ? !cpu.Svm!.Leave() : !ExceptionDelivery.Deliver(cpu))
                 return false;
         }
-        if ((s->Attention & Attention.DebugTrap) != 0 && InstructionBoundary.Shadow(s) != InterruptShadow.MovSs && !ExceptionDelivery.DeliverDebugTrap(cpu))
-            return false;
-        if ((s->Attention & Attention.Interrupt) != 0 && !ServiceInterrupts(cpu))
-            return false;
-        if ((s->Attention & Attention.VmExit) != 0)
-            return Service(cpu);
-        return (s->Attention & (Attention.Stop | Attention.Halt)) == 0;
+        if ((s->Attention & Attention.DebugTrap) == 0 || InstructionBoundary.Shadow(s) == InterruptShadow.MovSs)
+            return true;
+        return ExceptionDelivery.DeliverDebugTrap(cpu) && ((s->Attention & Attention.VmExit) == 0 || Settle(cpu));
     }
 
     /// <summary>Accepts NMIs and interrupts while any is due; false after a triple fault.</summary>

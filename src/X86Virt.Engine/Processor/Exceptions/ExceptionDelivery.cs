@@ -20,7 +20,8 @@ internal static unsafe class ExceptionDelivery
     public static bool Deliver(Cpu cpu)
     {
         CpuState* s = cpu.State;
-        Class before = Class.Benign;
+        // An event that VMRUN injected may have been one.
+        Class before = s->EventInFlight.Type == VmcbEventType.Exception && s->EventInFlight.IsValid ? Classify((Vector)s->EventInFlight.Vector) : Class.Benign;
         while (true)
         {
             if ((s->Attention & Attention.VmExit) != 0)

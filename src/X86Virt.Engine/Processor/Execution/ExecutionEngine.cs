@@ -16,8 +16,10 @@ public abstract class ExecutionEngine(Cpu cpu) : IDisposable
     /// </summary>
     public abstract void Run();
 
-    /// <summary>Runs exactly one instruction (or delivers one pending event), whatever the deadline.</summary>
-    public abstract void Step();
+    /// <summary>
+    /// Runs exactly one instruction, whatever the deadline. False if none was executed: the processor is halted, or <see cref="Attention.Stop"/> is requested.
+    /// </summary>
+    public abstract bool Step();
 
     /// <summary>Forgets what was decoded or translated. Only while the engine does not run.</summary>
     public virtual void ForgetCode()

@@ -74,6 +74,21 @@ public sealed class ProcessorModel
         }
     }
 
+    /// <summary>The processor that a monitor runs this one's code on: the same, and with SVM and what a 64-bit hypervisor needs.</summary>
+    internal ProcessorModel ForHypervisor()
+    {
+        var model = new ProcessorModel(this);
+        foreach (ProcessorFeature feature in new[] { ProcessorFeature.LongMode, ProcessorFeature.Nx, ProcessorFeature.Svm })
+            FeatureDependencies.Switch(model.Features, feature, on: true);
+        return model;
+    }
+
+    private ProcessorModel(ProcessorModel other)
+    {
+        (Name, Brand, IsIntel, Signature) = (other.Name, other.Brand, other.IsIntel, other.Signature);
+        Features = other.Features.Intersect(ProcessorModels.Implemented);
+    }
+
     /// <summary>
     /// A named model with features switched on ("Avx2" or "+Avx2") with all that they need, and off ("-Avx2") with all that need them.
     /// </summary>

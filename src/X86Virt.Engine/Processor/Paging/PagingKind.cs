@@ -8,4 +8,7 @@ public enum PagingKind
 
     /// <summary>Shadow page tables, kept coherent by traces on the guest's; those are walked only where the shadow has nothing yet.</summary>
     Shadow,
+
+    /// <summary>Nested page tables of the monitor, under the guest's own; with HardwareAssist.</summary>
+    Nested,
 }

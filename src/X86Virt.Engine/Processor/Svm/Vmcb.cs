@@ -69,6 +69,15 @@ internal unsafe struct Vmcb
     public readonly bool HasNestedPaging => (NestedControl & 1) != 0;
 
     public bool Has(SvmExitCode intercept) => (Intercepts[(int)intercept >> 5] >> (int)intercept & 1) != 0;
+
+    public void SetIntercept(SvmExitCode intercept, bool on)
+    {
+        uint bit = 1u << (int)intercept;
+        if (on)
+            Intercepts[(int)intercept >> 5] |= bit;
+        else
+            Intercepts[(int)intercept >> 5] &= ~bit;
+    }
 }
 
 /// <summary>What VMRUN does to the TLB (AMD volume 2, 15.16.2).</summary>
@@ -100,11 +109,18 @@ internal struct VirtualInterrupt(ulong value)
         set => Value = value ? Value | Irq : Value & ~Irq;
     }
 
+    /// <summary>Requests one of whatever priority.</summary>
+    public void RequestWindow() => Value |= Irq | IgnorePriority;
+
     /// <summary>The virtual interrupt's priority passes V_TPR, or need not.</summary>
     public readonly bool Passes => (Value & IgnorePriority) != 0 || ((Value >> 16) & 0xF) > TaskPriority;
 
     /// <summary>RFLAGS.IF and CR8 of the guest concern virtual interrupts only.</summary>
-    public readonly bool MasksPhysical => (Value & Masking) != 0;
+    public bool MasksPhysical
+    {
+        readonly get => (Value & Masking) != 0;
+        init => Value = value ? Value | Masking : Value & ~Masking;
+    }
 
     public readonly byte Vector => (byte)(Value >> 32);
 }

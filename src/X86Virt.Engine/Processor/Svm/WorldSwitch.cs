@@ -24,11 +24,22 @@ internal sealed unsafe partial class SvmUnit
     /// <summary>RFLAGS.IF of the host, which masks physical interrupts while the guest's does not.</summary>
     public bool HostAllowsInterrupts => (_host.Rflags & Flags.If) != 0;
 
+    /// <summary>
+    /// The host is not code that this processor executes: whoever calls <see cref="Enter"/> goes on behind a #VMEXIT, for which the engine returns.
+    /// </summary>
+    public bool HasExternalHost { get; init; }
+
     /// <summary>VMRUN, its checks done: the host goes on behind <paramref name="op"/> once the guest is left.</summary>
     public void Run(Op* op, Vmcb* vmcb)
     {
+        Control.Complete(_cpu.State, op);
+        Enter(vmcb);
+    }
+
+    /// <summary>Enters the guest of a VMCB.</summary>
+    public void Enter(Vmcb* vmcb)
+    {
         CpuState* s = _cpu.State;
-        Control.Complete(s, op);
         _vmcb = vmcb;
         SaveHost(s);
         Counts.Entries++;
@@ -223,7 +234,7 @@ internal sealed unsafe partial class SvmUnit
         InterruptDelivery.Deliver(s, null, new InterruptEvent(vector, source, returnRip, hasCode, e.ErrorCode, resume));
     }
 
-    /// <summary>The #VMEXIT that <see cref="RaiseExit"/> asked for. False if the host cannot go on: the processor has shut down.</summary>
+    /// <summary>The #VMEXIT that <see cref="RaiseExit"/> asked for. False if the host cannot go on in the engine: it is not there, or the processor has shut down.</summary>
     public bool Leave()
     {
         CpuState* s = _cpu.State;
@@ -241,7 +252,16 @@ internal sealed unsafe partial class SvmUnit
         v->ExitIntInfo = s->EventInFlight;
         v->EventInjection = default;
         _translationKey = KeyNow(s, v->Asid, _host.Cr4, _host.Efer);
-        return ReturnToHost(s);
+        return ReturnToHost(s) && !HasExternalHost;
+    }
+
+    /// <summary>Has an external host back between two instructions without a #VMEXIT: time stands still for the guest.</summary>
+    public void Freeze()
+    {
+        CpuState* s = _cpu.State;
+        SaveGuest(s, _vmcb);
+        _translationKey = KeyNow(s, _vmcb->Asid, _host.Cr4, _host.Efer);
+        ReturnToHost(s);
     }
 
     private void SaveGuest(CpuState* s, Vmcb* v)

@@ -93,7 +93,7 @@ public sealed unsafe class DecodedCache : ExecutionEngine
         while (op != null);
     }
 
-    public override void Step() => _interpreter.Step();
+    public override bool Step() => _interpreter.Step();
 
     public override void ForgetCode() => _blocks.Flush();
 

@@ -46,10 +46,12 @@ public sealed unsafe class Interpreter : ExecutionEngine
         }
     }
 
-    public override void Step()
+    public override bool Step()
     {
-        if (EventDelivery.Service(Cpu))
-            EventDelivery.StepWatched(Cpu, this);
+        if (!EventDelivery.Service(Cpu))
+            return false;
+        EventDelivery.StepWatched(Cpu, this);
+        return true;
     }
 
     /// <summary>The instruction executed last.</summary>

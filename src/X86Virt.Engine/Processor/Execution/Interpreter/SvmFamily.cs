@@ -88,35 +88,8 @@ internal static unsafe class SvmFamily
         Vmcb* v = Find<T>(s, op);
         if (v == null)
             return null;
-        *CpuState.Seg(s, Segment.Fs) = Loaded(s, v->Fs);
-        *CpuState.Seg(s, Segment.Gs) = Loaded(s, v->Gs);
-        *CpuState.Seg(s, Segment.Ldtr) = Loaded(s, v->Ldtr);
-        *CpuState.Seg(s, Segment.Tr) = Loaded(s, v->Tr);
-        s->Star = v->Star;
-        s->LStar = SignExtend(s, v->LStar);
-        s->CStar = SignExtend(s, v->CStar);
-        s->SfMask = (uint)v->SfMask;
-        s->KernelGsBase = SignExtend(s, v->KernelGsBase);
-        s->SysenterCs = (uint)v->SysenterCs;
-        s->SysenterEsp = SignExtend(s, v->SysenterEsp);
-        s->SysenterEip = SignExtend(s, v->SysenterEip);
-        s->ForgetDerived();
-        ModeChange.Update(Cpu.Of(s));
+        Cpu.Of(s).Svm!.LoadRest(v);
         return Control.Complete(s, op);
-    }
-
-    private static SegmentRegister Loaded(CpuState* s, SegmentRegister r)
-    {
-        r.Attributes &= (SegmentAttributes)0xFFF;
-        r.Base = SignExtend(s, r.Base);
-        return r;
-    }
-
-    /// <summary>Addresses are brought into canonical form (AMD volume 2, 15.5.1).</summary>
-    private static ulong SignExtend(CpuState* s, ulong address)
-    {
-        int shift = (s->Cr4 & Cr4.La57) != 0 ? 7 : 16;
-        return (ulong)((long)(address << shift) >> shift);
     }
 
     private static Op* Save<T>(CpuState* s, Op* op) where T : unmanaged
@@ -126,18 +99,7 @@ internal static unsafe class SvmFamily
         Vmcb* v = Find<T>(s, op);
         if (v == null)
             return null;
-        v->Fs = *CpuState.Seg(s, Segment.Fs);
-        v->Gs = *CpuState.Seg(s, Segment.Gs);
-        v->Ldtr = *CpuState.Seg(s, Segment.Ldtr);
-        v->Tr = *CpuState.Seg(s, Segment.Tr);
-        v->Star = s->Star;
-        v->LStar = s->LStar;
-        v->CStar = s->CStar;
-        v->SfMask = s->SfMask;
-        v->KernelGsBase = s->KernelGsBase;
-        v->SysenterCs = s->SysenterCs;
-        v->SysenterEsp = s->SysenterEsp;
-        v->SysenterEip = s->SysenterEip;
+        Cpu.Of(s).Svm!.SaveRest(v);
         Control.Complete(s, op);
         Cpu.Of(s).Memory.NotifyWrite((byte*)v, Vmcb.UsedSize);
         return null;

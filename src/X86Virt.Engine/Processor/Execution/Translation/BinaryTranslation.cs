@@ -63,7 +63,7 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
 
     public long UnitsTranslated => _translator.Units;
 
-    public override void Step() => _interpreter.Step();
+    public override bool Step() => _interpreter.Step();
 
     public override void ForgetCode() => _blocks.Flush();
 

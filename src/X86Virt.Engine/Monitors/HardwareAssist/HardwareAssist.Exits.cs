@@ -1,0 +1,181 @@
+using X86Virt.Engine.Processor;
+
+namespace X86Virt.Engine.Monitors;
+
+/// <summary>What is done for each #VMEXIT (AMD volume 2, appendix C).</summary>
+internal sealed unsafe partial class HardwareAssist
+{
+    private const ulong PortIn = 1, PortString = 1 << 2;
+    private const int PortSizeShift = 4, PortSizeMask = 7, PortShift = 16;
+
+    // An instruction of the guest has been completed, or has faulted, since this was last cleared.
+    private bool _completed;
+
+    /// <summary>Sees to the exit; false if the guest cannot go on for now.</summary>
+    private bool HandleExit()
+    {
+        _bus.ShareTime();
+        ShareTaskPriority();
+        VmcbEvent inFlight = _vmcb->ExitIntInfo;
+        switch (_vmcb->ExitCode)
+        {
+            case SvmExitCode.NestedPageFault:
+                HandleNestedFault(inFlight);
+                break;
+            case SvmExitCode.Intr:
+                GiveInterrupt();
+                break;
+            case SvmExitCode.VirtualIntr:
+                CloseInterruptWindow();
+                GiveInterrupt();
+                break;
+            case SvmExitCode.Port when (_vmcb->ExitInfo1 & PortString) == 0 && !IsWatched:
+                AccessPort();
+                break;
+            case SvmExitCode.Cpuid when !IsWatched:
+                IdentifyProcessor();
+                break;
+            case SvmExitCode.Hlt when !IsWatched:
+                Complete(_vmcb->NextRip);
+                Cpu.Statistics.Halts++;
+                Halt();
+                break;
+            case SvmExitCode.Shutdown:
+                _context.Save();
+                ExceptionDelivery.Shutdown(Cpu);
+                break;
+            case SvmExitCode.Iret:
+                // Non-maskable interrupts wait for it no longer.
+                _vmcb->SetIntercept(SvmExitCode.Iret, false);
+                Emulate();
+                break;
+            default:
+                Emulate();
+                break;
+        }
+        _bus.TakeTime();
+        return !Cpu.State->Halted && !Cpu.State->ShutDown;
+    }
+
+    /// <summary>Single steps and breakpoints on ports are the emulator's to see to.</summary>
+    private bool IsWatched => (_vmcb->Rflags & Flags.Tf) != 0 || (_vmcb->Dr7 & 0xFF) != 0;
+
+    private void ShareTaskPriority()
+    {
+        ulong priority = _vmcb->VirtualInterrupt.TaskPriority;
+        if (Cpu.Bus.TaskPriority != priority)
+            Cpu.Bus.TaskPriority = priority;
+    }
+
+    /// <summary>Goes on behind an instruction that the monitor has taken on.</summary>
+    private void Complete(ulong nextRip)
+    {
+        _vmcb->Rip = nextRip;
+        _vmcb->Rflags &= ~(ulong)Flags.Rf;
+        _vmcb->InterruptShadow = 0;
+        Cpu.State->Budget--;
+        _completed = true;
+    }
+
+    private void Emulate()
+    {
+        _context.Save();
+        _emulator.Execute();
+        _completed = true;
+        _context.Load();
+    }
+
+    private void HandleNestedFault(VmcbEvent inFlight)
+    {
+        var code = (PageFaultCode)_vmcb->ExitInfo1;
+        bool mapped = (code & PageFaultCode.Present) == 0 && _nested.TryMap(_vmcb->ExitInfo2, write: false);
+        // INT n, INT3 and INTO are executed again.
+        bool isEvent = inFlight.IsValid && !IsSoftware(inFlight);
+        if (mapped)
+        {
+            if (isEvent)
+                _vmcb->EventInjection = inFlight;
+        }
+        else if (isEvent)
+        {
+            _context.Save();
+            _emulator.Deliver(inFlight);
+            _context.Load();
+        }
+        else
+        {
+            Emulate();
+        }
+    }
+
+    private static bool IsSoftware(VmcbEvent e)
+        => e.Type == VmcbEventType.SoftwareInterrupt || (e.Type == VmcbEventType.Exception && (Vector)e.Vector is Vector.Breakpoint or Vector.Overflow);
+
+    private void AccessPort()
+    {
+        ulong info = _vmcb->ExitInfo1;
+        var port = (ushort)(info >> PortShift);
+        int size = (int)(info >> PortSizeShift) & PortSizeMask;
+        Complete(_vmcb->ExitInfo2);
+        Cpu.Statistics.Ports[port]++;
+        ulong mask = size == sizeof(uint) ? uint.MaxValue : (1UL << (size * 8)) - 1;
+        if ((info & PortIn) == 0)
+        {
+            Cpu.Statistics.PortWrites++;
+            Cpu.Bus.WritePort(port, size, (uint)(_vmcb->Rax & mask));
+            return;
+        }
+        Cpu.Statistics.PortReads++;
+        ulong value = Cpu.Bus.ReadPort(port, size) & mask;
+        _vmcb->Rax = size == sizeof(uint) ? value : (_vmcb->Rax & ~mask) | value;
+    }
+
+    private void IdentifyProcessor()
+    {
+        CpuState* g = Cpu.State, s = _silicon.State;
+        // What CPUID tells depends on them.
+        (g->Cr4, g->Xcr0) = (_vmcb->Cr4, s->Xcr0);
+        Cpu.Statistics.Cpuids++;
+        (uint eax, uint ebx, uint ecx, uint edx) = CpuidLeaves.Read(Cpu, (uint)_vmcb->Rax, (uint)s->Rcx);
+        (_vmcb->Rax, s->Rbx, s->Rcx, s->Rdx) = (eax, ebx, ecx, edx);
+        Complete(_vmcb->NextRip);
+    }
+
+    /// <summary>Injects what the guest's board or an NMI wants delivered, now that no shadow stands in the way, or waits until IF lets it through.</summary>
+    private void GiveInterrupt()
+    {
+        CpuState* g = Cpu.State;
+        if (g->NmiPending && !g->NmiBlocked)
+        {
+            (g->NmiPending, g->NmiBlocked) = (false, true);
+            _vmcb->SetIntercept(SvmExitCode.Iret, true);
+            Cpu.Statistics.Nmis++;
+            _vmcb->EventInjection = VmcbEvent.Of(new InterruptEvent((byte)Vector.Nmi, EventSource.Nmi, 0));
+        }
+        else if (Cpu.Bus.InterruptPending)
+        {
+            if ((_vmcb->Rflags & Flags.If) == 0)
+            {
+                OpenInterruptWindow();
+                return;
+            }
+            Cpu.Statistics.Interrupts++;
+            _vmcb->EventInjection = VmcbEvent.Of(new InterruptEvent(Cpu.Bus.AcknowledgeInterrupt(), EventSource.External, 0));
+        }
+    }
+
+    /// <summary>Has the guest exit as soon as it would take an interrupt.</summary>
+    private void OpenInterruptWindow()
+    {
+        _bus.Known = true;
+        _vmcb->VirtualInterrupt.RequestWindow();
+        _vmcb->SetIntercept(SvmExitCode.VirtualIntr, true);
+    }
+
+    private void CloseInterruptWindow()
+    {
+        _bus.Known = false;
+        _vmcb->VirtualInterrupt.Requested = false;
+        _vmcb->SetIntercept(SvmExitCode.VirtualIntr, false);
+    }
+}

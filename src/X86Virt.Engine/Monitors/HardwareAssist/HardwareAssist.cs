@@ -1,0 +1,214 @@
+using X86Virt.Engine.Memory;
+using X86Virt.Engine.Processor;
+
+namespace X86Virt.Engine.Monitors;
+
+/// <summary>
+/// The hardware VMM: a hypervisor against the architecture of AMD's SVM (AMD volume 2, chapter 15). It keeps a VMCB in host-physical memory, runs the guest by VMRUN
+/// on virtual silicon that has SVM, and sees to every #VMEXIT. The machine's processor is its record of the guest's, exact whenever the engine does not run.
+/// </summary>
+internal sealed unsafe partial class HardwareAssist : ExecutionEngine
+{
+    private const uint Asid = 1;
+    private const int TaskPriorityRegister = 8;
+
+    private readonly PhysicalMemory _hostMemory;
+    private readonly MonitorMemory _memory;
+    private readonly HostBus _bus;
+    private readonly Cpu _silicon;
+    private readonly SvmUnit _svm;
+    private readonly ExecutionEngine _engine;
+    private readonly Vmcb* _vmcb;
+    private readonly GuestContext _context;
+    private readonly InstructionEmulator _emulator;
+    private readonly NestedPageTables _nested;
+    private bool _disposed;
+
+    /// <param name="guest">The machine's processor.</param>
+    /// <param name="createEngine">Makes the engine that executes the silicon's code.</param>
+    public HardwareAssist(Cpu guest, Func<Cpu, ExecutionEngine> createEngine) : base(guest)
+    {
+        _hostMemory = guest.Memory.MapBlock();
+        _bus = new HostBus(guest);
+        _silicon = new Cpu(_hostMemory, _bus, guest.Model.ForHypervisor(), guest);
+        _bus.Silicon = _silicon;
+        _svm = _silicon.Svm!;
+        _engine = createEngine(_silicon);
+        _emulator = new InstructionEmulator(guest);
+
+        _memory = new MonitorMemory(guest.Memory);
+        ulong vmcb = _memory.Allocate(1);
+        _vmcb = (Vmcb*)_memory.At(vmcb);
+        var maps = new PermissionMaps(_memory);
+        maps.AllowPat();
+        ulong hostTables = _memory.Allocate(1);
+        _nested = new NestedPageTables(guest.Memory, _memory, _silicon.HasGigabytePages ? 3 : 2);
+        SetUpHost(hostTables);
+        SetUpControls(maps);
+        _context = new GuestContext(guest, _silicon, _vmcb);
+        guest.Silicon = _silicon;
+    }
+
+    public override string Name => "HardwareAssist";
+
+    /// <summary>The engine that executes the silicon's code.</summary>
+    public ExecutionEngine Execution => _engine;
+
+    /// <summary>The hypervisor's own mode: 64-bit, with paging, as nested paging takes its format from it; interrupts on, as they are to leave the guest.</summary>
+    private void SetUpHost(ulong tables)
+    {
+        CpuState* s = _silicon.State;
+        s->Cr0 = Cr0.Pe | Cr0.Pg | Cr0.Wp | Cr0.Ne | Cr0.Et;
+        s->Cr3 = tables;
+        s->Cr4 = Cr4.Pae;
+        s->Efer = Efer.Lme | Efer.Lma | Efer.Nxe | Efer.Svme;
+        const SegmentAttributes Used = SegmentAttributes.Present | SegmentAttributes.CodeOrData | SegmentAttributes.Writable | SegmentAttributes.Accessed;
+        var data = new SegmentRegister { Selector = 0x10, Attributes = Used | SegmentAttributes.Big, Limit = uint.MaxValue };
+        *CpuState.Seg(s, Segment.Cs) = new SegmentRegister { Selector = 8, Attributes = Used | SegmentAttributes.Code | SegmentAttributes.Long, Limit = uint.MaxValue };
+        *CpuState.Seg(s, Segment.Ds) = *CpuState.Seg(s, Segment.Es) = *CpuState.Seg(s, Segment.Ss) = data;
+        s->SystemFlags = Flags.If | 2;
+        s->Cpl = 0;
+        s->ForgetDerived();
+        ModeChange.Update(_silicon);
+    }
+
+    /// <summary>The fewest intercepts that keep the guest to itself.</summary>
+    private void SetUpControls(PermissionMaps maps)
+    {
+        Vmcb* v = _vmcb;
+        v->Asid = Asid;
+        v->PortMap = maps.PortMap;
+        v->MsrMap = maps.MsrMap;
+        v->NestedControl = 1;
+        v->NestedCr3 = _nested.Root;
+        v->VirtualInterrupt = new VirtualInterrupt { MasksPhysical = true };
+        ReadOnlySpan<SvmExitCode> needed =
+        [
+            SvmExitCode.Intr, SvmExitCode.Nmi, SvmExitCode.Shutdown, SvmExitCode.Port, SvmExitCode.Msr, SvmExitCode.Hlt,
+            // What would tell of the silicon, or hand it over: the guest's processor has no SVM.
+            SvmExitCode.Cpuid, SvmExitCode.Vmrun, SvmExitCode.Vmload, SvmExitCode.Vmsave, SvmExitCode.Vmmcall, SvmExitCode.Stgi, SvmExitCode.Clgi,
+            SvmExitCode.Skinit, SvmExitCode.Invlpga,
+            // It would drop what caches hold of the host's memory.
+            SvmExitCode.Invd,
+        ];
+        foreach (SvmExitCode code in needed)
+            v->SetIntercept(code, true);
+    }
+
+    public override void Run()
+    {
+        if (!CanRun())
+            return;
+        BeginRun();
+        bool goOn = true;
+        while (goOn)
+        {
+            EnterGuest();
+            _engine.Run();
+            goOn = IsOutside ? HandleExit() && MayGoOn() : Freeze();
+        }
+        _context.Save();
+    }
+
+    public override bool Step()
+    {
+        if (!CanRun())
+            return false;
+        bool executed = false, goOn = true;
+        BeginRun();
+        while (goOn && (!executed || _vmcb->EventInjection.IsValid))
+        {
+            _completed = false;
+            EnterGuest();
+            if (!executed)
+                executed = _engine.Step() && (_silicon.State->Attention & Attention.VmExit) == 0;
+            // The fault of the instruction is delivered along with it.
+            if (!IsOutside)
+                EventDelivery.Settle(_silicon);
+            goOn = IsOutside ? HandleExit() : Freeze();
+            executed |= _completed;
+        }
+        _context.Save();
+        return executed;
+    }
+
+    public override void ForgetCode() => _engine.ForgetCode();
+
+    /// <summary>A halted guest waits for what wakes it; one that has shut down, for a reset.</summary>
+    private bool CanRun()
+    {
+        CpuState* g = Cpu.State;
+        if (g->ShutDown)
+            return false;
+        _bus.TakeTime();
+        Cpu.WithdrawAttention(Attention.Interrupt);
+        if (!g->Halted)
+            return true;
+        if (!(g->NmiPending && !g->NmiBlocked) && !(Cpu.Bus.InterruptPending && (g->SystemFlags & Flags.If) != 0))
+            return false;
+        g->Halted = false;
+        g->Attended(Attention.Halt);
+        return true;
+    }
+
+    private void BeginRun()
+    {
+        // There may be another interrupt, or none, since the guest was left.
+        CloseInterruptWindow();
+        _context.Load();
+    }
+
+    private bool IsOutside => !_silicon.State->GuestMode;
+
+    private void EnterGuest()
+    {
+        _vmcb->TlbControl = _nested.Stale ? TlbControl.FlushGuest : TlbControl.Nothing;
+        _nested.Stale = false;
+        // An interrupt may wait for the guest to lower its priority.
+        _vmcb->SetIntercept(SvmExitCode.Cr0Write + TaskPriorityRegister, _vmcb->VirtualInterrupt.TaskPriority != 0);
+        _svm.Enter(_vmcb);
+        if (IsOutside)
+            throw new InvalidOperationException("The silicon has refused the monitor's VMCB.");
+    }
+
+    /// <summary>The deadline has come, or somebody wants the machine to hold still; false.</summary>
+    private bool Freeze()
+    {
+        CpuState* s = _silicon.State;
+        bool waits = s->Halted;
+        _svm.Freeze();
+        _bus.ShareTime();
+        // MWAIT is the guest's own.
+        if (waits)
+            Halt();
+        return false;
+    }
+
+    /// <summary>Whether the guest can be entered again at once. An event to be injected goes first: it belongs to the exit.</summary>
+    private bool MayGoOn()
+    {
+        CpuState* g = Cpu.State;
+        return !g->Halted && !g->ShutDown && (_vmcb->EventInjection.IsValid || (_silicon.State->Budget > 0 && (_silicon.State->Attention & Attention.Stop) == 0));
+    }
+
+    private void Halt()
+    {
+        Cpu.State->Halted = true;
+        Cpu.State->Attend(Attention.Halt);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (!_disposed)
+        {
+            _disposed = true;
+            Cpu.Silicon = null;
+            _engine.Dispose();
+            _emulator.Dispose();
+            _nested.Dispose();
+            _silicon.Dispose();
+            _hostMemory.Dispose();
+        }
+        base.Dispose(disposing);
+    }
+}

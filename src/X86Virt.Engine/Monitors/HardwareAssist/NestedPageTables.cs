@@ -1,0 +1,141 @@
+using X86Virt.Engine.Memory;
+using X86Virt.Engine.Processor;
+
+namespace X86Virt.Engine.Monitors;
+
+/// <summary>
+/// From guest-physical to host-physical addresses: four levels of page tables in the monitor's memory, filled where the guest faults, by the largest
+/// page that is one thing (AMD volume 2, 15.25). Pages of devices and of nothing stay without an entry, so that every access to them exits.
+/// </summary>
+internal sealed unsafe class NestedPageTables
+{
+    private const int Levels = 4, IndexBits = 9, PageShift = 12, IndexMask = (1 << IndexBits) - 1;
+    private const ulong AddressMask = 0x000F_FFFF_FFFF_F000, Table = PageEntry.Present | PageEntry.Rw | PageEntry.Us;
+
+    private readonly PhysicalMemory _guest;
+    private readonly MonitorMemory _memory;
+    private readonly int _largestLevel;
+    private readonly ulong _mark;
+
+    /// <param name="guest">The guest's physical address space.</param>
+    /// <param name="memory">Where tables are put; nothing else may be allocated from it afterwards.</param>
+    /// <param name="largestLevel">3 if pages of 1 GiB may be used, 2 for pages of 2 MiB at most, 1 for pages of 4 KiB.</param>
+    public NestedPageTables(PhysicalMemory guest, MonitorMemory memory, int largestLevel)
+    {
+        _guest = guest;
+        _memory = memory;
+        _largestLevel = largestLevel;
+        Root = memory.Allocate(1);
+        _mark = memory.Mark;
+        guest.MapChanged += Clear;
+    }
+
+    /// <summary>nCR3.</summary>
+    public ulong Root { get; }
+
+    /// <summary>Entries that map pages, made since the machine is there.</summary>
+    public long PagesMapped { get; private set; }
+
+    /// <summary>Whether entries were taken away that the TLB may still hold.</summary>
+    public bool Stale { get; set; }
+
+    /// <summary>
+    /// Maps the page of a guest-physical address; false if there is no memory, or only some that may not be written. An entry is never made twice
+    /// as long as the guest's physical map stays as it is.
+    /// </summary>
+    public bool TryMap(ulong address, bool write)
+    {
+        if (!_guest.TryFindRegion(address, out MemoryRegion region) || region.Host == null || (write && region.Kind == RegionKind.Rom))
+            return false;
+        // With the A20 gate shut an address stands for that below it.
+        int level = _guest.A20 ? LargestLevel(region, address) : 1;
+        ulong host = HostAddress(region, address & _guest.AddressMask);
+        ulong size = 1UL << (PageShift + (level - 1) * IndexBits);
+        ulong entry = (host & ~(size - 1)) | PageEntry.Present | PageEntry.Us;
+        if (region.Kind == RegionKind.Ram)
+            entry |= PageEntry.Rw;
+        if (level > 1)
+            entry |= PageEntry.Ps;
+        ulong* slot = FindSlot(address, level);
+        if (slot == null)
+        {
+            Clear();
+            slot = FindSlot(address, level);
+        }
+        *slot = entry;
+        PagesMapped++;
+        return true;
+    }
+
+    private ulong HostAddress(in MemoryRegion region, ulong address) => (ulong)(region.Host - _guest.Block) + (address - region.Start);
+
+    /// <summary>The largest page around an address that lies in one region, at an aligned host-physical address.</summary>
+    private int LargestLevel(in MemoryRegion region, ulong address)
+    {
+        for (int level = _largestLevel; level > 1; level--)
+        {
+            ulong size = 1UL << (PageShift + (level - 1) * IndexBits), start = address & ~(size - 1);
+            if (start >= region.Start && start + size <= region.End && (HostAddress(region, start) & (size - 1)) == 0)
+                return level;
+        }
+        return 1;
+    }
+
+    /// <summary>The place of an entry, with the tables that lead to it; null if there is no room for them.</summary>
+    private ulong* FindSlot(ulong address, int last)
+    {
+        ulong table = Root;
+        for (int level = Levels; ; level--)
+        {
+            ulong* slot = (ulong*)_memory.At(table) + Index(address, level);
+            if (level == last)
+                return slot;
+            if ((*slot & PageEntry.Present) == 0)
+            {
+                ulong made = _memory.Allocate(1);
+                if (made == 0)
+                    return null;
+                *slot = made | Table;
+            }
+            table = *slot & AddressMask;
+        }
+    }
+
+    private static int Index(ulong address, int level) => (int)(address >> (PageShift + (level - 1) * IndexBits)) & IndexMask;
+
+    /// <summary>Forgets all mappings: the guest's physical map is another one.</summary>
+    private void Clear()
+    {
+        new Span<byte>(_memory.At(Root), 1 << PageShift).Clear();
+        _memory.Release(_mark);
+        Stale = true;
+    }
+
+    /// <summary>Every entry that maps a page, in the order of guest-physical addresses.</summary>
+    public IEnumerable<NestedPage> Pages() => Pages(Root, Levels, 0);
+
+    private IEnumerable<NestedPage> Pages(ulong table, int level, ulong address)
+    {
+        for (int i = 0; i <= IndexMask; i++)
+        {
+            ulong entry = Entry(table, i);
+            ulong start = address + ((ulong)i << (PageShift + (level - 1) * IndexBits));
+            if ((entry & PageEntry.Present) == 0)
+                continue;
+            if (level == 1 || (entry & PageEntry.Ps) != 0)
+            {
+                yield return new NestedPage(start, 1UL << (PageShift + (level - 1) * IndexBits), entry & AddressMask, entry);
+                continue;
+            }
+            foreach (NestedPage page in Pages(entry & AddressMask, level - 1, start))
+                yield return page;
+        }
+    }
+
+    private ulong Entry(ulong table, int index) => ((ulong*)_memory.At(table))[index];
+
+    public void Dispose() => _guest.MapChanged -= Clear;
+}
+
+/// <summary>A mapped page.</summary>
+internal readonly record struct NestedPage(ulong GuestAddress, ulong Size, ulong HostAddress, ulong Entry);
