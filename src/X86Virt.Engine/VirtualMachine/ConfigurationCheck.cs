@@ -29,6 +29,10 @@ internal static class ConfigurationCheck
             throw new MachineException("InvalidTranslationUnitLimit", $"A translation unit of {t.UnitLimit} instructions is out of range. Give -TranslationUnitLimit between 1 and {TranslationOptions.LargestUnitLimit}.");
         if (c.Paging is { } paging && !Enum.IsDefined(paging))
             throw new MachineException("InvalidPaging", $"There is no paging {paging}. Choose one of {string.Join(", ", Enum.GetNames<PagingKind>())}.");
+        if (c.Paging == PagingKind.Nested && c.Engine != EngineKind.HardwareAssist)
+            throw new MachineException("InvalidPaging", $"{c.Engine} has no nested paging. Give -Paging Nested with -Engine HardwareAssist, or Walk or Shadow.");
+        if (c.Engine == EngineKind.HardwareAssist)
+            ValidateHardwareAssist(c);
         if (c.ShadowTableLimit is < ShadowPaging.FewestTables or > ShadowPaging.MostTables)
             throw new MachineException("InvalidShadowTableLimit", $"A limit of {c.ShadowTableLimit} shadow tables is out of range. Give -ShadowTableLimit between {ShadowPaging.FewestTables} and {ShadowPaging.MostTables}.");
         if (c.Kernel != null && c.FlatBinary != null)
@@ -45,5 +49,13 @@ internal static class ConfigurationCheck
             throw new MachineException("InvalidImage", $"The module '{c.Modules[0].Path}' has no kernel to go with. Add -Kernel.");
         if (c.Kernel == null && c.FlatBinary == null && (c.LoadAddress ?? c.EntryPoint) is { } address)
             throw new MachineException("InvalidImage", $"There is nothing to load at 0x{address:x}. Add -FlatBinary.");
+    }
+
+    private static void ValidateHardwareAssist(MachineConfiguration c)
+    {
+        if (c.Paging == PagingKind.Walk)
+            throw new MachineException("InvalidPaging", "HardwareAssist cannot leave the guest's page tables to the silicon alone. Give -Paging Nested or Shadow.");
+        if (!Enum.IsDefined(c.Silicon) || c.Silicon == EngineKind.HardwareAssist)
+            throw new MachineException("InvalidSilicon", $"There is no silicon that {c.Silicon} executes. Choose one of Interpreter, DecodedCache, BinaryTranslation.");
     }
 }

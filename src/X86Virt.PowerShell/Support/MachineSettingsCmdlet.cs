@@ -60,6 +60,10 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     [Parameter]
     public EngineKind Engine { get; set; }
 
+    /// <summary>HardwareAssist: the engine that executes the code of its virtual silicon, BinaryTranslation unless given.</summary>
+    [Parameter]
+    public EngineKind Silicon { get; set; }
+
     /// <summary>BinaryTranslation: the size of its translation cache, 512KB to 1GB; 32MB unless given.</summary>
     [Parameter]
     [SizeTransformation]
@@ -77,7 +81,7 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     [Parameter]
     public SwitchParameter ProfileTranslation { get; set; }
 
-    /// <summary>What TLB misses are answered from. Walk: the guest's page tables. Shadow: shadow page tables, kept coherent by traces on the guest's. The guest cannot tell. Unless given, what suits the engine.</summary>
+    /// <summary>What TLB misses are answered from. Walk: the guest's page tables. Shadow: shadow page tables, kept coherent by traces on the guest's. Nested: the monitor's page tables under the guest's, with HardwareAssist. The guest cannot tell. Unless given, what suits the engine.</summary>
     [Parameter]
     public PagingKind Paging { get; set; }
 
@@ -139,6 +143,7 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
             EntryPoint = IsBound(nameof(EntryPoint)) ? EntryPoint : newImage ? null : c.EntryPoint,
             BootMode = IsBound(nameof(BootMode)) ? BootMode : newImage ? BootMode.Auto : c.BootMode,
             Engine = IsBound(nameof(Engine)) ? Engine : c.Engine,
+            Silicon = IsBound(nameof(Silicon)) ? Silicon : c.Silicon,
             Translation = c.Translation with
             {
                 CacheSize = IsBound(nameof(TranslationCacheSize)) ? (long)Math.Min(TranslationCacheSize, long.MaxValue) : c.Translation.CacheSize,
