@@ -22,7 +22,7 @@ namespace X86Virt.PowerShell;
 /// </example>
 [Cmdlet(VerbsCommon.New, "VirtualMachine", SupportsShouldProcess = true)]
 [OutputType(typeof(VirtualMachine))]
-public sealed class NewVirtualMachine : MachineSettingsCmdlet
+public sealed class NewVirtualMachine : OneMachineSettingsCmdlet
 {
     /// <summary>Its name, which no other machine of the process has in any case. Without it: vm1, vm2 …</summary>
     [Parameter(Position = 0, ValueFromPipeline = true, ValueFromPipelineByPropertyName = true)]

@@ -13,7 +13,7 @@ namespace X86Virt.PowerShell;
 /// </example>
 [Cmdlet(VerbsCommon.Set, "VirtualMachine", DefaultParameterSetName = ByName, SupportsShouldProcess = true)]
 [OutputType(typeof(VirtualMachine))]
-public sealed class SetVirtualMachine : MachineSettingsCmdlet
+public sealed class SetVirtualMachine : OneMachineSettingsCmdlet
 {
     private const string ByName = "Name";
     private const string ByMachine = "VM";

@@ -2,7 +2,10 @@ BeforeDiscovery {
     . $PSScriptRoot/TestMachines.ps1
     $engines = [Enum]::GetNames([X86Virt.Engine.EngineKind])
 }
-BeforeAll { . $PSScriptRoot/TestMachines.ps1 }
+BeforeAll {
+    . $PSScriptRoot/TestMachines.ps1
+    $engines = [Enum]::GetNames([X86Virt.Engine.EngineKind])
+}
 
 Describe 'The engine <_>' -ForEach $engines {
     BeforeAll { $engine = $_ }
@@ -39,6 +42,76 @@ Describe 'The engine <_>' -ForEach $engines {
         Wait-VM $machines -Timeout 60
         ($machines.ExitCode -join ' ') | Should -Be '3 3 3 3'
         @($machines.InstructionsRetired | ForEach-Object { $_ })[0] | Should -Be $machines[3].InstructionsRetired
+    }
+}
+
+Describe 'Compare-VMEngine' {
+    BeforeAll {
+        $prime = [X86Virt.Guests.BuiltInGuest]::IsPrime(9973)
+        $image = @{ FlatBinary = Save-TestFile 'measured.bin' $prime.Image; LoadAddress = $prime.LoadAddress; BootMode = 'Long'; Memory = '16MB' }
+    }
+    AfterEach { Remove-TestMachine }
+
+    It 'measures each engine with each way of paging, and finds that they agree' {
+        $results = @(Compare-VMEngine @image -Engine $engines -Paging Walk, Shadow, Nested -Repeat 2)
+        $results.Count | Should -Be (2 * @($engines).Count)
+        foreach ($result in $results) {
+            $result.Agrees | Should -BeTrue
+            $result.Repeatable | Should -BeTrue
+            $result.Instructions | Should -Be $results[0].Instructions
+            $result.StopReason | Should -Match 'exit code 3'
+            $result.HostSeconds.Count | Should -Be 2
+            $result.Seconds | Should -BeGreaterThan 0
+            ($result.Exits | Where-Object { $_.Kind -eq 'PortIo' -and $_.Number -eq 0xf4 }).Count | Should -Be 1
+            ($result.Overheads | Where-Object Source -eq InputOutput).Count | Should -Be 1
+            [bool]$result.Translation | Should -Be ($result.Engine -eq 'BinaryTranslation')
+            if ($result.Engine -ne 'HardwareAssist') { [bool]($result.Exits | Where-Object Kind -eq ShadowTable) | Should -Be ($result.Paging -eq 'Shadow') }
+        }
+        ($results | Where-Object Engine -eq BinaryTranslation)[0].Units | Should -BeGreaterThan 3
+    }
+
+    It 'measures up to a text, to the same instruction on every engine and run' {
+        $kernel = Save-MonitorGuest
+        $results = @(Compare-VMEngine -Kernel $kernel -Memory 16MB -Engine $engines -Until '^> $' -Repeat 2 -Timeout 60)
+        $results.Count | Should -Be @($engines).Count
+        foreach ($result in $results) {
+            $result.Console | Should -Match '> $'
+            $result.StopReason | Should -Be ''
+            $result.Agrees | Should -BeTrue
+            $result.Repeatable | Should -BeTrue
+        }
+    }
+
+    It 'uses the settings of a machine and leaves it alone' {
+        $vm = New-VirtualMachine -Name test-compared @image -Paging Shadow
+        $result = $vm | Compare-VMEngine -Engine DecodedCache
+        $result.Paging | Should -Be 'Shadow'
+        $result.Instructions | Should -BeGreaterThan 100
+        $vm.InstructionsRetired | Should -Be 0
+    }
+
+    It 'tells how to measure it again' {
+        $file = Save-TestFile "it's.bin" $prime.Image
+        $result = Compare-VMEngine -FlatBinary $file -LoadAddress $prime.LoadAddress -BootMode Long -Engine DecodedCache -NoReboot
+        $result.Command | Should -BeLike "Compare-VMEngine -FlatBinary '*it''s.bin' -LoadAddress 1048576 -BootMode Long -Engine DecodedCache -NoReboot"
+        (Invoke-Expression $result.Command).Instructions | Should -Be $result.Instructions
+    }
+
+    It 'says which text did not come, and why the guest ended' {
+        { Compare-VMEngine @image -Engine DecodedCache -Until 'never' -ErrorAction Stop } | Should -Throw -ErrorId 'MachineStopped,X86Virt.PowerShell.CompareVMEngine'
+        $spin = Save-TestFile 'spin.bin' ([byte[]](0xeb, 0xfe))
+        { Compare-VMEngine -FlatBinary $spin -Memory 4MB -Engine DecodedCache -Timeout 0 -ErrorAction Stop } | Should -Throw -ErrorId 'WaitTimeout,X86Virt.PowerShell.CompareVMEngine'
+        { Compare-VMEngine @image -Clock RealTime -ErrorAction Stop } | Should -Throw -ErrorId 'ClockNotDeterministic,X86Virt.PowerShell.CompareVMEngine'
+    }
+
+    It 'goes on with the next guest after one that fails' {
+        $gone = Save-TestFile 'gone.bin' $prime.Image
+        $machines = @(New-VirtualMachine -Name test-gone -FlatBinary $gone -Memory 4MB; New-VirtualMachine -Name test-there @image)
+        [IO.File]::Delete($gone)
+        $results = @($machines | Compare-VMEngine -Engine DecodedCache -ErrorAction SilentlyContinue -ErrorVariable failed)
+        $results.StopReason | Should -Match 'exit code 3'
+        @($failed).Count | Should -Be 1
+        $failed[0].FullyQualifiedErrorId | Should -Be 'ImageUnreadable,X86Virt.PowerShell.CompareVMEngine'
     }
 }
 

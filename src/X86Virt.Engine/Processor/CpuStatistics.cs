@@ -7,7 +7,6 @@ public sealed class CpuStatistics
     public long PortReads;
     public long PortWrites;
     public long ControlRegisterReads;
-    public long ControlRegisterWrites;
     public long DebugRegisterAccesses;
     public long Cpuids;
     public long Halts;
@@ -35,6 +34,9 @@ public sealed class CpuStatistics
 
     /// <summary>Instructions that translated code left to the interpreter's handlers, by <see cref="TranslationKind"/>.</summary>
     public readonly long[] Callouts = new long[(int)TranslationKind.Simulate + 1];
+
+    /// <summary>By register number; CLTS and LMSW are writes of CR0.</summary>
+    public readonly long[] ControlRegisterWrites = new long[9];
 
     /// <summary>Port accesses by port number.</summary>
     public readonly long[] Ports = new long[0x10000];

@@ -7,7 +7,7 @@ using X86Virt.Engine.Processor;
 
 namespace X86Virt.PowerShell;
 
-/// <summary>A cmdlet that takes what a machine is made of.</summary>
+/// <summary>A cmdlet that takes what a machine is made of, its engine apart.</summary>
 public abstract class MachineSettingsCmdlet : PSCmdlet
 {
     /// <summary>RAM: bytes, or text with a unit (256MB, 1GB). Whole pages of 4 KiB, 1 MiB at least; 256 MiB unless given.</summary>
@@ -56,10 +56,6 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     [Parameter]
     public BootMode BootMode { get; set; }
 
-    /// <summary>How guest code is executed: BinaryTranslation unless given, DecodedCache on hosts that are not x64. See about_X86Virt_Engines.</summary>
-    [Parameter]
-    public EngineKind Engine { get; set; }
-
     /// <summary>HardwareAssist: the engine that executes the code of its virtual silicon, BinaryTranslation unless given.</summary>
     [Parameter]
     public EngineKind Silicon { get; set; }
@@ -80,10 +76,6 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     /// <summary>BinaryTranslation: count how often each translation unit runs, for Get-TranslationUnit -Hot. It costs some speed, and changes nothing for the guest.</summary>
     [Parameter]
     public SwitchParameter ProfileTranslation { get; set; }
-
-    /// <summary>What TLB misses are answered from. Walk: the guest's page tables. Shadow: shadow page tables, kept coherent by traces on the guest's. Nested: the monitor's page tables under the guest's, with HardwareAssist. The guest cannot tell. Unless given, what suits the engine.</summary>
-    [Parameter]
-    public PagingKind Paging { get; set; }
 
     /// <summary>The most shadow page tables that -Paging Shadow keeps; 4096 unless given. Each takes 4 KiB of host memory, or 8 KiB for 32-bit page tables without PAE.</summary>
     [Parameter]
@@ -128,7 +120,7 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     private protected bool IsBound(string parameter) => MyInvocation.BoundParameters.ContainsKey(parameter);
 
     /// <summary>A configuration with the settings given in place of its own. Another image takes the place of the one there was.</summary>
-    private protected MachineConfiguration Apply(MachineConfiguration c)
+    private protected virtual MachineConfiguration Apply(MachineConfiguration c)
     {
         bool newImage = Kernel != null || FlatBinary != null;
         return c with
@@ -142,7 +134,6 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
             LoadAddress = IsBound(nameof(LoadAddress)) ? LoadAddress : newImage ? null : c.LoadAddress,
             EntryPoint = IsBound(nameof(EntryPoint)) ? EntryPoint : newImage ? null : c.EntryPoint,
             BootMode = IsBound(nameof(BootMode)) ? BootMode : newImage ? BootMode.Auto : c.BootMode,
-            Engine = IsBound(nameof(Engine)) ? Engine : c.Engine,
             Silicon = IsBound(nameof(Silicon)) ? Silicon : c.Silicon,
             Translation = c.Translation with
             {
@@ -151,7 +142,6 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
                 Features = IsBound(nameof(TranslationFeature)) ? TranslationFeature : c.Translation.Features,
                 Profile = IsBound(nameof(ProfileTranslation)) ? ProfileTranslation : c.Translation.Profile,
             },
-            Paging = IsBound(nameof(Paging)) ? Paging : c.Paging,
             ShadowTableLimit = IsBound(nameof(ShadowTableLimit)) ? ShadowTableLimit : c.ShadowTableLimit,
             ProcessorModel = ProcessorModel ?? c.ProcessorModel,
             Features = IsBound(nameof(Feature)) ? Feature : c.Features,

@@ -16,7 +16,7 @@ internal sealed class EventCounters
         Compare(ref _ports, c.PortReads + c.PortWrites, TraceEvents.PortIo);
         Compare(ref _deviceAccesses, c.DeviceAccesses, TraceEvents.DeviceMemory);
         Compare(ref _msrs, c.MsrReads.Total + c.MsrWrites.Total, TraceEvents.Msr);
-        Compare(ref _controlRegisters, c.ControlRegisterReads + c.ControlRegisterWrites, TraceEvents.ControlRegister);
+        Compare(ref _controlRegisters, c.ControlRegisterReads + c.ControlRegisterWrites.Sum(), TraceEvents.ControlRegister);
         Compare(ref _debugRegisters, c.DebugRegisterAccesses, TraceEvents.DebugRegister);
         Compare(ref _cpuids, c.Cpuids, TraceEvents.Cpuid);
         Compare(ref _timeStamps, c.TimeStampReads, TraceEvents.TimeStamp);

@@ -27,6 +27,8 @@ public enum ExitKind
     /// <summary>RDMSR or WRMSR of a register that there is not, which faults; also counted as a read or write.</summary>
     UnknownMsr,
     ControlRegisterRead,
+
+    /// <summary>The number is the register; CLTS and LMSW write CR0.</summary>
     ControlRegisterWrite,
     DebugRegister,
     Cpuid,
@@ -41,6 +43,9 @@ public enum ExitKind
     /// <summary>A hardware interrupt was delivered.</summary>
     Interrupt,
     Nmi,
+
+    /// <summary>SYSCALL, SYSENTER.</summary>
+    SystemCall,
 
     /// <summary>INT n, INT3, INTO.</summary>
     SoftwareInterrupt,
@@ -88,6 +93,9 @@ public sealed record ExitCount(ExitKind Kind, long? Number, string Detail, long 
 /// <param name="Exits">The exits that happened, by kind and number.</param>
 public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<ExitCount> Exits)
 {
+    /// <summary>The detail of callouts of branches.</summary>
+    internal const string BranchCallout = "branch: address not found, or slow access";
+
     internal static readonly MachineStatistics Zero = new(0, []);
 
     /// <summary>What was counted after an earlier snapshot.</summary>
@@ -112,7 +120,8 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
         AddMsrs(ExitKind.MsrWrite, c.MsrWrites);
         AddMsrs(ExitKind.UnknownMsr, c.UnknownMsrs);
         Add(ExitKind.ControlRegisterRead, c.ControlRegisterReads);
-        Add(ExitKind.ControlRegisterWrite, c.ControlRegisterWrites);
+        for (int register = 0; register < c.ControlRegisterWrites.Length; register++)
+            Add(ExitKind.ControlRegisterWrite, c.ControlRegisterWrites[register], register, $"CR{register}");
         Add(ExitKind.DebugRegister, c.DebugRegisterAccesses);
         Add(ExitKind.Cpuid, c.Cpuids);
         Add(ExitKind.TimeStamp, c.TimeStampReads);
@@ -120,6 +129,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
         Add(ExitKind.Halt, c.Halts);
         Add(ExitKind.Interrupt, c.Interrupts);
         Add(ExitKind.Nmi, c.Nmis);
+        Add(ExitKind.SystemCall, c.Syscalls);
         Add(ExitKind.SoftwareInterrupt, c.SoftwareInterrupts);
         for (int vector = 0; vector < c.Exceptions.Length; vector++)
             Add(ExitKind.Exception, c.Exceptions[vector], vector, ExceptionName.Of(vector));
@@ -171,7 +181,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
     {
         TranslationKind.Callout => "no host code",
         TranslationKind.Simulate => "simulated",
-        TranslationKind.Branch => "branch: address not found, or slow access",
+        TranslationKind.Branch => BranchCallout,
         TranslationKind.InTc => "sequence: slow access or special case",
         _ => "slow access",
     };

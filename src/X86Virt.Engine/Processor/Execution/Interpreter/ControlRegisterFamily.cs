@@ -81,7 +81,7 @@ internal static unsafe class ControlRegisterFamily
         if (Intercept.TakesMovCr(s, op, SvmExitCode.Cr0Write, op->Destination, op->Source)
             || (op->Destination == 0 && Intercept.TakesSelectiveCr0(s, op, value, Intercept.MovCr(op->Source))))
             return null;
-        Cpu.Of(s).Statistics.ControlRegisterWrites++;
+        Cpu.Of(s).Statistics.ControlRegisterWrites[op->Destination]++;
         bool done = true;
         switch (op->Destination)
         {
@@ -167,7 +167,7 @@ internal static unsafe class ControlRegisterFamily
         if (Intercept.Takes(s, op, SvmExitCode.Cr0Write))
             return null;
         Cpu cpu = Cpu.Of(s);
-        cpu.Statistics.ControlRegisterWrites++;
+        cpu.Statistics.ControlRegisterWrites[0]++;
         s->Cr0 &= ~Cr0.Ts;
         ModeChange.Update(cpu);
         return Control.Complete(s, op);
@@ -191,7 +191,7 @@ internal static unsafe class ControlRegisterFamily
         ulong cr0 = (s->Cr0 & ~Loaded) | (value & (Loaded | Cr0.Pe));
         if (Intercept.Takes(s, op, SvmExitCode.Cr0Write) || Intercept.TakesSelectiveCr0(s, op, cr0, info1: 0))
             return null;
-        Cpu.Of(s).Statistics.ControlRegisterWrites++;
+        Cpu.Of(s).Statistics.ControlRegisterWrites[0]++;
         return ControlRegisterWrite.SetCr0(s, op, cr0) ? Control.Complete(s, op) : null;
     }
 
