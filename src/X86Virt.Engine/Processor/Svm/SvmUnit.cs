@@ -48,6 +48,10 @@ internal sealed unsafe partial class SvmUnit(Cpu cpu)
     public ulong GuestTimeStamp(ulong timeStamp)
         => (_tscRatio == SvmRegisters.TscRatioOne ? timeStamp : (ulong)((UInt128)timeStamp * _tscRatio >> 32)) + _tscOffset;
 
+    /// <summary>The guest may read the time-stamp counter, at the processor's own rate.</summary>
+    public bool LeavesTimeStamp
+        => _tscRatio == SvmRegisters.TscRatioOne && !Intercept.Has(_cpu.State, SvmExitCode.Rdtsc) && !Intercept.Has(_cpu.State, SvmExitCode.Rdtscp);
+
     /// <summary>CR8 of a guest: V_TPR, and the processor's own where it does not mask physical interrupts.</summary>
     public ulong TaskPriority
     {

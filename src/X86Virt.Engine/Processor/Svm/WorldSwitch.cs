@@ -296,13 +296,15 @@ internal sealed unsafe partial class SvmUnit
     private void Fetch(CpuState* s, Vmcb* v)
     {
         const int Most = 15;
-        for (int i = 0; i < Most; i++)
+        for (int i = 0; i < Most;)
         {
             ulong linear = s->Code64 ? s->Rip + (ulong)i : (uint)(CpuState.Seg(s, Segment.Cs)->Base + s->Rip + (ulong)i);
             if (!PageWalker.Walk(_cpu, linear, s->AccessMode, PagePermissions.Fetch, update: false, out ulong physical, out _, out _))
                 return;
-            v->FetchedBytes[i] = (byte)_cpu.Memory.Read(physical, 1);
-            v->FetchedCount = (byte)(i + 1);
+            int end = Math.Min(Most, i + 0x1000 - (int)(linear & 0xFFF));
+            for (; i < end; i++)
+                v->FetchedBytes[i] = (byte)_cpu.Memory.Read(physical++, 1);
+            v->FetchedCount = (byte)end;
         }
     }
 

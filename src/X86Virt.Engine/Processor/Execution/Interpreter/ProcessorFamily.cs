@@ -70,8 +70,7 @@ internal static unsafe class ProcessorFamily
         cpu.Statistics.TimeStampReads++;
         Control.Complete(s, op);
         SetPair(s, cpu.TimeStamp);
-        // A guest's may run at another rate.
-        if (!cpu.Bus.TimeStampCountsInstructions || s->GuestMode || (s->Cr4 & Cr4.Tsd) != 0)
+        if (!cpu.Bus.TimeStampCountsInstructions || (s->Cr4 & Cr4.Tsd) != 0 || (s->GuestMode && !cpu.Svm!.LeavesTimeStamp))
             return;
         s->TimeStampKnown = true;
         s->TimeStampBase = cpu.TimeStamp - (ulong)s->Retired;
