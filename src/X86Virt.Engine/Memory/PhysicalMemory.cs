@@ -64,11 +64,12 @@ public sealed unsafe class PhysicalMemory : IDisposable
         _owner = true;
     }
 
-    private PhysicalMemory(MemoryBlock block)
+    private PhysicalMemory(PhysicalMemory guest, ulong guestBase)
     {
-        _block = block;
-        RamSize = MonitorOffset = block.Size;
-        MapRam(0, block.Size, 0);
+        _block = guest._block;
+        RamSize = MonitorOffset = _block.Size;
+        MapRam(0, _block.Size - guest.MonitorOffset, guest.MonitorOffset);
+        MapRam(guestBase, guest.MonitorOffset, 0);
     }
 
     /// <summary>Host address of the block that holds RAM, then ROMs, then what is a monitor's.</summary>
@@ -85,8 +86,11 @@ public sealed unsafe class PhysicalMemory : IDisposable
     /// <summary>Pages in the block.</summary>
     public int PageCount => (int)(_block.Size >> 12);
 
-    /// <summary>An address space in which the whole block is RAM from address 0 on: the host-physical one of a monitor. To be disposed before this one.</summary>
-    internal PhysicalMemory MapBlock() => new(_block);
+    /// <summary>
+    /// A monitor's address space, in which the whole block is RAM: the monitor's part from address 0 on, the guest's from <paramref name="guestBase"/> on. To be
+    /// disposed before this one.
+    /// </summary>
+    internal PhysicalMemory MapBlock(ulong guestBase) => new(this, guestBase);
 
     /// <summary>Address lines in use: clears bit 20 while the A20 gate is shut.</summary>
     public ulong AddressMask { get; private set; } = ~0UL;

@@ -167,10 +167,14 @@ public sealed unsafe class Cpu : IDisposable
         State->Deadline = retired;
     }
 
+    /// <summary>Told of what is dropped from the TLB, by whoever keeps another: the linear address of a page, or null for all.</summary>
+    internal Action<ulong?>? TranslationsDropped { get; set; }
+
     /// <summary>Drops translations (CR3, CR4, EFER and the like), all or all but global ones.</summary>
     public void FlushTlb(bool keepGlobal)
     {
         Tlb.Flush(keepGlobal);
+        TranslationsDropped?.Invoke(null);
         if (keepGlobal)
             CodeLookup.InvalidateLocal(State);
         else
@@ -180,6 +184,7 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>INVLPG.</summary>
     public void FlushTlbPage(ulong linear)
     {
+        TranslationsDropped?.Invoke(linear);
         if (Tlb.FlushPage(linear) || CodeLookup.MayHavePage(State, linear))
             InvalidateLookups();
     }

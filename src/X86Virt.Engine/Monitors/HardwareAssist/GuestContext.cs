@@ -6,9 +6,10 @@ namespace X86Virt.Engine.Monitors;
 /// Moves the guest's state between the machine's processor, which is the monitor's record of it and what people look at, and the silicon that
 /// executes it: by way of the VMCB for what VMRUN and VMLOAD load, and registers that they leave alone directly.
 /// </summary>
-internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, Vmcb* vmcb)
+internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, GuestPaging paging, Vmcb* vmcb)
 {
     private readonly Cpu _guest = guest, _silicon = silicon;
+    private readonly GuestPaging _paging = paging;
     private readonly Vmcb* _vmcb = vmcb;
 
     /// <summary>To the silicon, which is to enter the guest next.</summary>
@@ -27,11 +28,8 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, Vmcb* vmcb)
         v->Gdtr = new SegmentRegister { Base = g->Gdtr.Base, Limit = g->Gdtr.Limit };
         v->Idtr = new SegmentRegister { Base = g->Idtr.Base, Limit = g->Idtr.Limit };
         v->Cpl = g->Cpl;
-        v->Efer = g->Efer | Efer.Svme;
-        v->Cr0 = g->Cr0;
+        _paging.LoadControls(g, v);
         v->Cr2 = g->Cr2;
-        v->Cr3 = g->Cr3;
-        v->Cr4 = g->Cr4;
         v->Dr6 = g->Dr[6];
         v->Dr7 = g->Dr[7];
         v->Rflags = Flags.Rflags(g);
@@ -46,7 +44,6 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, Vmcb* vmcb)
         v->SysenterCs = g->SysenterCs;
         v->SysenterEsp = g->SysenterEsp;
         v->SysenterEip = g->SysenterEip;
-        v->GuestPat = g->Pat;
         v->TscOffset = g->TscOffset;
         v->InterruptShadow = InstructionBoundary.Shadow(g) != InterruptShadow.None ? 1u : 0;
         v->VirtualInterrupt.TaskPriority = _guest.Bus.TaskPriority;
@@ -73,11 +70,8 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, Vmcb* vmcb)
         g->Idtr.Base = v->Idtr.Base;
         g->Idtr.Limit = v->Idtr.Limit;
         g->Cpl = v->Cpl;
-        g->Efer = v->Efer & ~Efer.Svme;
-        g->Cr0 = v->Cr0;
+        _paging.SaveControls(v, g);
         g->Cr2 = v->Cr2;
-        g->Cr3 = v->Cr3;
-        g->Cr4 = v->Cr4;
         g->Dr[6] = v->Dr6;
         g->Dr[7] = v->Dr7;
         g->Rip = v->Rip;
@@ -89,14 +83,13 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, Vmcb* vmcb)
         g->SysenterCs = v->SysenterCs;
         g->SysenterEsp = v->SysenterEsp;
         g->SysenterEip = v->SysenterEip;
-        g->Pat = v->GuestPat;
         CopyRegisters(s, g);
         g->Rsp = v->Rsp;
         g->Rax = v->Rax;
         SaveFlags(g, v);
         if (_guest.Bus.TaskPriority != v->VirtualInterrupt.TaskPriority)
             _guest.Bus.TaskPriority = v->VirtualInterrupt.TaskPriority;
-        if ((g->Cr0 & Cr0.Pg) != 0 && (g->Cr4 & Cr4.Pae) != 0 && !g->LongMode)
+        if (_paging.ChangesUnseen && (g->Cr0 & Cr0.Pg) != 0 && (g->Cr4 & Cr4.Pae) != 0 && !g->LongMode)
             DirectoryPointers.Load(_guest, g->Cr3);
         g->ForgetDerived();
         ModeChange.Update(_guest);

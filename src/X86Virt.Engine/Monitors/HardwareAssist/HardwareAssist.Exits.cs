@@ -19,8 +19,8 @@ internal sealed unsafe partial class HardwareAssist
         VmcbEvent inFlight = _vmcb->ExitIntInfo;
         switch (_vmcb->ExitCode)
         {
-            case SvmExitCode.NestedPageFault:
-                HandleNestedFault(inFlight);
+            case var code when code == _paging.FaultExit:
+                HandleFault(inFlight);
                 break;
             case SvmExitCode.Intr:
                 GiveInterrupt();
@@ -85,27 +85,43 @@ internal sealed unsafe partial class HardwareAssist
         _context.Load();
     }
 
-    private void HandleNestedFault(VmcbEvent inFlight)
+    private void HandleFault(VmcbEvent inFlight)
     {
-        var code = (PageFaultCode)_vmcb->ExitInfo1;
-        bool mapped = (code & PageFaultCode.Present) == 0 && _nested.TryMap(_vmcb->ExitInfo2, write: false);
         // INT n, INT3 and INTO are executed again.
         bool isEvent = inFlight.IsValid && !IsSoftware(inFlight);
-        if (mapped)
+        switch (_paging.Resolve(_vmcb, out PageFaultCode code))
         {
-            if (isEvent)
-                _vmcb->EventInjection = inFlight;
+            case FaultOutcome.Mapped:
+                if (isEvent)
+                    _vmcb->EventInjection = inFlight;
+                break;
+            case FaultOutcome.True when !isEvent:
+                InjectPageFault(code);
+                break;
+            default:
+                if (isEvent)
+                    DeliverByHand(inFlight);
+                else
+                    Emulate();
+                break;
         }
-        else if (isEvent)
-        {
-            _context.Save();
-            _emulator.Deliver(inFlight);
-            _context.Load();
-        }
-        else
-        {
-            Emulate();
-        }
+    }
+
+    private void InjectPageFault(PageFaultCode code)
+    {
+        _vmcb->Cr2 = _vmcb->ExitInfo2;
+        Cpu.Statistics.Exceptions[(int)Vector.PageFault]++;
+        _vmcb->EventInjection = VmcbEvent.Of(new InterruptEvent((byte)Vector.PageFault, EventSource.Exception, 0, HasErrorCode: true, (uint)code));
+        _completed = true;
+    }
+
+    /// <summary>Delivers an event that the silicon could not; what faults in doing so is combined with it as the architecture wants it.</summary>
+    private void DeliverByHand(VmcbEvent e)
+    {
+        _context.Save();
+        _emulator.Deliver(e);
+        _completed = true;
+        _context.Load();
     }
 
     private static bool IsSoftware(VmcbEvent e)
@@ -134,7 +150,8 @@ internal sealed unsafe partial class HardwareAssist
     {
         CpuState* g = Cpu.State, s = _silicon.State;
         // What CPUID tells depends on them.
-        (g->Cr4, g->Xcr0) = (_vmcb->Cr4, s->Xcr0);
+        _paging.SaveControls(_vmcb, g);
+        g->Xcr0 = s->Xcr0;
         Cpu.Statistics.Cpuids++;
         (uint eax, uint ebx, uint ecx, uint edx) = CpuidLeaves.Read(Cpu, (uint)_vmcb->Rax, (uint)s->Rcx);
         (_vmcb->Rax, s->Rbx, s->Rcx, s->Rdx) = (eax, ebx, ecx, edx);

@@ -21,31 +21,39 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     private readonly Vmcb* _vmcb;
     private readonly GuestContext _context;
     private readonly InstructionEmulator _emulator;
-    private readonly NestedPageTables _nested;
+    private readonly GuestPaging _paging;
     private bool _disposed;
 
     /// <param name="guest">The machine's processor.</param>
+    /// <param name="paging">Nested or Shadow.</param>
+    /// <param name="shadowTables">The most shadow tables kept.</param>
     /// <param name="createEngine">Makes the engine that executes the silicon's code.</param>
-    public HardwareAssist(Cpu guest, Func<Cpu, ExecutionEngine> createEngine) : base(guest)
+    public HardwareAssist(Cpu guest, PagingKind paging, int shadowTables, Func<Cpu, ExecutionEngine> createEngine) : base(guest)
     {
-        _hostMemory = guest.Memory.MapBlock();
+        _memory = new MonitorMemory(guest.Memory);
+        _hostMemory = guest.Memory.MapBlock(_memory.GuestBase);
         _bus = new HostBus(guest);
         _silicon = new Cpu(_hostMemory, _bus, guest.Model.ForHypervisor(), guest);
         _bus.Silicon = _silicon;
         _svm = _silicon.Svm!;
         _engine = createEngine(_silicon);
-        _emulator = new InstructionEmulator(guest);
 
-        _memory = new MonitorMemory(guest.Memory);
-        ulong vmcb = _memory.Allocate(1);
-        _vmcb = (Vmcb*)_memory.At(vmcb);
+        _vmcb = (Vmcb*)_memory.At(_memory.Allocate(1));
+        SetUpHost(_memory.Allocate(1));
         var maps = new PermissionMaps(_memory);
-        maps.AllowPat();
-        ulong hostTables = _memory.Allocate(1);
-        _nested = new NestedPageTables(guest.Memory, _memory, _silicon.HasGigabytePages ? 3 : 2);
-        SetUpHost(hostTables);
         SetUpControls(maps);
-        _context = new GuestContext(guest, _silicon, _vmcb);
+        if (paging == PagingKind.Shadow)
+        {
+            guest.UsePaging(PagingKind.Shadow, shadowTables);
+            _paging = new ShadowGuestPaging(guest, _silicon, new ShadowPageTables(guest, _memory), Asid);
+        }
+        else
+        {
+            _paging = new NestedGuestPaging(new NestedPageTables(guest.Memory, _memory, new TablePages(_memory), _silicon.HasGigabytePages ? 3 : 2));
+        }
+        _paging.SetUp(_vmcb, maps);
+        _emulator = new InstructionEmulator(guest, _paging);
+        _context = new GuestContext(guest, _silicon, _paging, _vmcb);
         guest.Silicon = _silicon;
     }
 
@@ -79,8 +87,6 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         v->Asid = Asid;
         v->PortMap = maps.PortMap;
         v->MsrMap = maps.MsrMap;
-        v->NestedControl = 1;
-        v->NestedCr3 = _nested.Root;
         v->VirtualInterrupt = new VirtualInterrupt { MasksPhysical = true };
         ReadOnlySpan<SvmExitCode> needed =
         [
@@ -162,8 +168,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
 
     private void EnterGuest()
     {
-        _vmcb->TlbControl = _nested.Stale ? TlbControl.FlushGuest : TlbControl.Nothing;
-        _nested.Stale = false;
+        _paging.Enter(_vmcb);
         // An interrupt may wait for the guest to lower its priority.
         _vmcb->SetIntercept(SvmExitCode.Cr0Write + TaskPriorityRegister, _vmcb->VirtualInterrupt.TaskPriority != 0);
         _svm.Enter(_vmcb);
@@ -205,7 +210,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
             Cpu.Silicon = null;
             _engine.Dispose();
             _emulator.Dispose();
-            _nested.Dispose();
+            _paging.Dispose();
             _silicon.Dispose();
             _hostMemory.Dispose();
         }

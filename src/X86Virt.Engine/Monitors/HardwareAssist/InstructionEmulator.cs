@@ -6,9 +6,10 @@ namespace X86Virt.Engine.Monitors;
 /// Executes one instruction of the guest for the silicon that may not: by the interpreter, on the monitor's record of the guest's processor, whose
 /// physical address space has the guest's devices in it.
 /// </summary>
-internal sealed unsafe class InstructionEmulator(Cpu guest) : IDisposable
+internal sealed unsafe class InstructionEmulator(Cpu guest, GuestPaging paging) : IDisposable
 {
     private readonly Cpu _guest = guest;
+    private readonly GuestPaging _paging = paging;
     private readonly Interpreter _interpreter = new(guest);
 
     /// <summary>
@@ -33,12 +34,19 @@ internal sealed unsafe class InstructionEmulator(Cpu guest) : IDisposable
             _ => EventSource.External,
         };
         bool resume = e.Type == VmcbEventType.Exception && (Vector)e.Vector is not (Vector.Debug or Vector.DoubleFault or Vector.MachineCheck);
-        InterruptDelivery.Deliver(g, null, new InterruptEvent(e.Vector, source, g->Rip, e.HasErrorCode, e.ErrorCode, resume));
+        // What faults in delivering an exception may come to a double fault.
+        if (!InterruptDelivery.Deliver(g, null, new InterruptEvent(e.Vector, source, g->Rip, e.HasErrorCode, e.ErrorCode, resume)))
+            g->EventInFlight = e;
         EventDelivery.Settle(_guest);
+        g->EventInFlight = default;
     }
 
     /// <summary>Its TLB knows nothing of what the guest has invalidated.</summary>
-    private void Forget() => _guest.FlushTlb(keepGlobal: false);
+    private void Forget()
+    {
+        if (_paging.ChangesUnseen)
+            _guest.FlushTlb(keepGlobal: false);
+    }
 
     public void Dispose() => _interpreter.Dispose();
 }

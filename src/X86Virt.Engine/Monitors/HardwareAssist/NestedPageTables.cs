@@ -10,23 +10,24 @@ namespace X86Virt.Engine.Monitors;
 internal sealed unsafe class NestedPageTables
 {
     private const int Levels = 4, IndexBits = 9, PageShift = 12, IndexMask = (1 << IndexBits) - 1;
-    private const ulong AddressMask = 0x000F_FFFF_FFFF_F000, Table = PageEntry.Present | PageEntry.Rw | PageEntry.Us;
+    private const ulong AddressMask = 0x000F_FFFF_FFFF_F000, Link = PageEntry.Present | PageEntry.Rw | PageEntry.Us;
 
     private readonly PhysicalMemory _guest;
     private readonly MonitorMemory _memory;
     private readonly int _largestLevel;
-    private readonly ulong _mark;
+    private readonly TablePages _pages;
 
     /// <param name="guest">The guest's physical address space.</param>
-    /// <param name="memory">Where tables are put; nothing else may be allocated from it afterwards.</param>
+    /// <param name="memory">Where tables are put.</param>
+    /// <param name="pages">The pages for them.</param>
     /// <param name="largestLevel">3 if pages of 1 GiB may be used, 2 for pages of 2 MiB at most, 1 for pages of 4 KiB.</param>
-    public NestedPageTables(PhysicalMemory guest, MonitorMemory memory, int largestLevel)
+    public NestedPageTables(PhysicalMemory guest, MonitorMemory memory, TablePages pages, int largestLevel)
     {
         _guest = guest;
         _memory = memory;
+        _pages = pages;
         _largestLevel = largestLevel;
         Root = memory.Allocate(1);
-        _mark = memory.Mark;
         guest.MapChanged += Clear;
     }
 
@@ -40,12 +41,12 @@ internal sealed unsafe class NestedPageTables
     public bool Stale { get; set; }
 
     /// <summary>
-    /// Maps the page of a guest-physical address; false if there is no memory, or only some that may not be written. An entry is never made twice
-    /// as long as the guest's physical map stays as it is.
+    /// Maps the page of a guest-physical address, read-only if it is ROM; false if there is no memory. An entry is never made twice as long as the
+    /// guest's physical map stays as it is.
     /// </summary>
-    public bool TryMap(ulong address, bool write)
+    public bool TryMap(ulong address)
     {
-        if (!_guest.TryFindRegion(address, out MemoryRegion region) || region.Host == null || (write && region.Kind == RegionKind.Rom))
+        if (!_guest.TryFindRegion(address, out MemoryRegion region) || region.Host == null)
             return false;
         // With the A20 gate shut an address stands for that below it.
         int level = _guest.A20 ? LargestLevel(region, address) : 1;
@@ -67,7 +68,7 @@ internal sealed unsafe class NestedPageTables
         return true;
     }
 
-    private ulong HostAddress(in MemoryRegion region, ulong address) => (ulong)(region.Host - _guest.Block) + (address - region.Start);
+    private ulong HostAddress(in MemoryRegion region, ulong address) => _memory.AddressOf(region.Host + (address - region.Start));
 
     /// <summary>The largest page around an address that lies in one region, at an aligned host-physical address.</summary>
     private int LargestLevel(in MemoryRegion region, ulong address)
@@ -92,10 +93,10 @@ internal sealed unsafe class NestedPageTables
                 return slot;
             if ((*slot & PageEntry.Present) == 0)
             {
-                ulong made = _memory.Allocate(1);
+                ulong made = _pages.Allocate();
                 if (made == 0)
                     return null;
-                *slot = made | Table;
+                *slot = made | Link;
             }
             table = *slot & AddressMask;
         }
@@ -106,9 +107,31 @@ internal sealed unsafe class NestedPageTables
     /// <summary>Forgets all mappings: the guest's physical map is another one.</summary>
     private void Clear()
     {
+        FreeTables(Root, Levels);
         new Span<byte>(_memory.At(Root), 1 << PageShift).Clear();
-        _memory.Release(_mark);
         Stale = true;
+    }
+
+    private void FreeTables(ulong table, int level)
+    {
+        for (int i = 0; i <= IndexMask; i++)
+        {
+            ulong entry = Entry(table, i);
+            if ((entry & PageEntry.Present) == 0 || (entry & PageEntry.Ps) != 0)
+                continue;
+            if (level > 2)
+                FreeTables(entry & AddressMask, level - 1);
+            _pages.Free(entry & AddressMask);
+        }
+    }
+
+    /// <summary>Host-physical address of the table of a level that translates an address.</summary>
+    public ulong Table(int level, ulong address)
+    {
+        ulong* slot = FindSlot(address, level + 1);
+        if ((*slot & PageEntry.Present) == 0)
+            *slot = _pages.Allocate() | Link;
+        return *slot & AddressMask;
     }
 
     /// <summary>Every entry that maps a page, in the order of guest-physical addresses.</summary>

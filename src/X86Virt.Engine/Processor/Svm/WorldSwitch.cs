@@ -200,7 +200,15 @@ internal sealed unsafe partial class SvmUnit
         else if (asid == 0 || (guest && asid == _vmcb->Asid))
             _cpu.FlushTlbPage(linear);
         else if (asid == _translationKey.Asid)
-            ForgetGuestTranslations();
+            ForgetGuestPage(linear);
+    }
+
+    private void ForgetGuestPage(ulong linear)
+    {
+        _cpu.SelectTlb(guest: true);
+        _cpu.FlushTlbPage(linear);
+        _cpu.SelectTlb(guest: false);
+        ModeChange.Update(_cpu);
     }
 
     private void ForgetHostPage(ulong linear)

@@ -9,7 +9,7 @@ namespace X86Virt.Engine.Processor;
 /// what one that is refilled by walks holds, and the guest cannot tell. Shadows of address spaces that are not in use stay until their
 /// tables are evicted or the guest makes something else of its own.
 /// </summary>
-public sealed unsafe class ShadowPaging : IDisposable
+public sealed unsafe partial class ShadowPaging : IDisposable
 {
     /// <summary>Shadow tables kept unless told otherwise; each takes 4 KiB of host memory, 8 KiB for 32-bit tables.</summary>
     public const int DefaultTables = 4096;
@@ -317,7 +317,7 @@ public sealed unsafe class ShadowPaging : IDisposable
                 EntryFormat* f = format->Level(level);
                 if (Leads(f, entry))
                     next = FindOrMake(entry & f->TableMask, level - 1, t->Rights & PageEntry.Rights(entry));
-                *slot = next == ShadowTables.None ? 0 : ShadowSlot.OfTable(next, _tables[next]->Generation);
+                Set(table, index, next == ShadowTables.None ? 0 : ShadowSlot.OfTable(next, _tables[next]->Generation));
             }
             table = next;
         }
@@ -351,14 +351,25 @@ public sealed unsafe class ShadowPaging : IDisposable
     private void Update(int table, int index)
     {
         ShadowTable* t = _tables[table];
-        ulong* slot = _tables.Slots(table) + index;
+        ulong slot = _tables.Slots(table)[index];
         EntryFormat* f = _cpu.PageTables[t->Format].Level(t->Level);
         ulong entry = Entry(t, index);
         bool known = (entry & PageEntry.Present) != 0 && (entry & PageEntry.Accessed) != 0;
         if (known && f->IsPage(entry))
-            *slot = (entry & f->PageReserved) == 0 ? ShadowSlot.OfPage(f->Page(entry), t->Rights & PageEntry.Rights(entry), entry) : 0;
-        else if (!known || *slot == 0 || (*slot & ShadowSlot.Page) != 0 || !IsShadowOf(*slot, t, f, entry))
-            *slot = 0;
+            Set(table, index, (entry & f->PageReserved) == 0 ? ShadowSlot.OfPage(f->Page(entry), t->Rights & PageEntry.Rights(entry), entry) : 0);
+        else if (!known || slot == 0 || (slot & ShadowSlot.Page) != 0 || !IsShadowOf(slot, t, f, entry))
+            Set(table, index, 0);
+    }
+
+    private void Set(int table, int index, ulong value)
+    {
+        ulong* slot = _tables.Slots(table) + index;
+        if (*slot == value)
+            return;
+        bool replaced = *slot != 0;
+        *slot = value;
+        if (replaced)
+            _tables.Form?.Changed(table, index);
     }
 
     /// <summary>Whether a link leads to the shadow of the table that an entry leads to.</summary>

@@ -42,6 +42,9 @@ internal sealed unsafe class ShadowTables : IDisposable
 
     public int Capacity { get; }
 
+    /// <summary>What else is made of the tables; null if nothing is.</summary>
+    public IShadowForm? Form { get; set; }
+
     /// <summary>Tables in use.</summary>
     public int Count { get; private set; }
 
@@ -89,6 +92,7 @@ internal sealed unsafe class ShadowTables : IDisposable
         {
             _memory.Track(page, PageTracking.Trace);
             _cpu.CloseWrites(_memory.Block + ((ulong)page << 12));
+            Form?.Traced(page);
         }
         return number;
     }
@@ -142,6 +146,7 @@ internal sealed unsafe class ShadowTables : IDisposable
             _memory.Untrack(t->Page, PageTracking.Trace);
         t->Generation++;
         t->InUse = false;
+        Form?.Released(number);
         t->Next = _free;
         _free = number;
         Count--;
