@@ -92,7 +92,7 @@ public sealed class InvokeVMNanobenchmark : PSCmdlet, IDisposable
         {
             try
             {
-                WriteObject(benchmark.Measure(operation, Iterations, Repeat));
+                WriteObject(benchmark.Measure(operation, Iterations, Repeat) with { Command = CommandText.Of(MyInvocation) });
             }
             catch (Exception e) when (ErrorRecords.IsExpected(e))
             {

@@ -22,7 +22,11 @@ public sealed record NanobenchmarkEvent(ExitKind Kind, long? Number, string Deta
 /// <param name="Check">What the guest's loop added up; the same on every engine.</param>
 public sealed record NanobenchmarkResult(
     string Operation, EngineKind Engine, PagingKind? Paging, long Count, double Nanoseconds, double Spread, double Instructions,
-    double Callouts, double TraceWrites, double HiddenFaults, IReadOnlyList<NanobenchmarkEvent> Events, ulong Check);
+    double Callouts, double TraceWrites, double HiddenFaults, IReadOnlyList<NanobenchmarkEvent> Events, ulong Check)
+{
+    /// <summary>The command that measures this again.</summary>
+    public string Command { get; init; } = "";
+}
 
 /// <summary>
 /// Measures by difference: the same guest runs with few iterations and with many, and what the first run counted and took is taken off
