@@ -27,4 +27,8 @@ public sealed record BuiltInGuest(string Name, string Description, byte[] Image,
 
     /// <summary>The operations of <see cref="Nanobenchmark"/>, in their order.</summary>
     public static IReadOnlyList<string> NanobenchmarkOperations => NanobenchmarkGuest.OperationNames;
+
+    /// <summary>The most iterations that an operation of <see cref="Nanobenchmark"/> can have.</summary>
+    public static long MostNanobenchmarkIterations(string operation)
+        => NanobenchmarkGuest.OperationsOnFreshEntries.Contains(operation) ? NanobenchmarkLayout.FreshEntries : long.MaxValue;
 }

@@ -39,6 +39,9 @@ internal sealed class NanobenchmarkGuest
 
     public static IReadOnlyList<string> OperationNames { get; } = ["syscall", .. new NanobenchmarkOperations(new Assembler(64)).All.Select(o => o.Name)];
 
+    /// <summary>Operations whose every iteration needs a page table entry of its own.</summary>
+    public static IReadOnlySet<string> OperationsOnFreshEntries { get; } = new NanobenchmarkOperations(new Assembler(64)).All.Where(o => o.TakesFreshEntries).Select(o => o.Name).ToHashSet();
+
     public static BuiltInGuest Build() => new NanobenchmarkGuest().Assemble();
 
     private BuiltInGuest Assemble()
@@ -97,13 +100,13 @@ internal sealed class NanobenchmarkGuest
         c.cld();
         c.mov(edi, Root);
         c.xor(eax, eax);
-        c.mov(ecx, (End - Root) / 4);
+        c.mov(ecx, (ClearedEnd - Root) / 4);
         c.rep.stosd();
         c.mov(esp, StackTop);
         c.mov(__dword_ptr[Information], ebx);
         foreach ((uint at, uint value) in new (uint, uint)[]
         {
-            (Root, Pointers | 7), (OtherRoot, Pointers | 7), (Pointers, IdentityDirectory | 7), (Pointers + 8, SmallDirectory | 7),
+            (Root, Pointers | 7), (OtherRoot, Pointers | 7), (Pointers, IdentityDirectory | 7), (Pointers + 8, SmallDirectory | 7), (Pointers + 16, ManyDirectory | 7),
             (SmallDirectory, SmallTable | 7), (MappedEntry, MappedEntryValue), (TaskState + 4, InterruptStackTop), (TaskState + 0x64, 0x68_0000),
         })
         {
@@ -156,9 +159,9 @@ internal sealed class NanobenchmarkGuest
         SetUpPorts();
         ReadCommandLine();
         Print("nano ready\r\n");
-        Measure("syscall", () => { }, UserLoop);
+        Measure(new NanobenchmarkOperation("syscall", () => { }, () => { }), UserLoop);
         foreach (NanobenchmarkOperation operation in _operations.All)
-            Measure(operation.Name, operation.Prepare, () => Loop(operation.Body));
+            Measure(operation, () => Loop(operation.Body));
         Print("nano done\r\n");
         PowerOff();
         Handlers();
@@ -246,21 +249,29 @@ internal sealed class NanobenchmarkGuest
         c.Label(ref none);
     }
 
-    private void Measure(string name, Action prepare, Action loop)
+    private void Measure(NanobenchmarkOperation operation, Action loop)
     {
         Label skip = c.CreateLabel();
-        uint text = _data.Add(name);
+        uint text = _data.Add(operation.Name);
         c.mov(edi, text);
         c.call(_wanted);
         c.test(eax, eax);
         c.je(skip);
+        operation.SetUp();
         c.mov(r14, __qword_ptr[Iterations]);
+        if (operation.TakesFreshEntries)
+        {
+            c.mov(eax, FreshEntries);
+            c.cmp(r14, rax);
+            c.cmova(r14, rax);
+        }
+        c.mov(__qword_ptr[Count], r14);
         c.xor(r12d, r12d);
         c.lfence();
         c.rdtsc();
         c.shl(rdx, 32);
         c.lea(r15, __[rax + rdx]);
-        prepare();
+        operation.Prepare();
         loop();
         c.lfence();
         c.rdtsc();
@@ -272,7 +283,7 @@ internal sealed class NanobenchmarkGuest
         c.mov(esi, text);
         c.call(_putText);
         Print(" count=");
-        c.mov(rax, __qword_ptr[Iterations]);
+        c.mov(rax, __qword_ptr[Count]);
         c.call(_putHex);
         Print(" cycles=");
         c.mov(rax, r15);

@@ -4,7 +4,14 @@ using static Iced.Intel.AssemblerRegisters;
 namespace X86Virt.Guests;
 
 /// <summary>One operation of the nanobenchmark kernel: what its loop needs first, and its loop's body.</summary>
-internal sealed record NanobenchmarkOperation(string Name, Action Prepare, Action Body);
+internal sealed record NanobenchmarkOperation(string Name, Action Prepare, Action Body)
+{
+    /// <summary>What is done before the clock starts; no register is kept.</summary>
+    public Action SetUp { get; init; } = () => { };
+
+    /// <summary>Each iteration takes a page table entry that none before it has stored to, so there are no more iterations than entries.</summary>
+    public bool TakesFreshEntries { get; init; }
+}
 
 /// <summary>
 /// Bodies of the loops. They may change RAX, RBX, RCX, RDX, R8 to R11 and add to R12, which is printed as the check.
@@ -25,6 +32,10 @@ internal sealed class NanobenchmarkOperations(Assembler c)
         new("divzero", () => c.xor(ecx, ecx), () => c.div(ecx)),
         new("ptemod", PrepareTableStore, () => c.mov(__qword_ptr[rbx], rax)),
         new("ptetoggle", PrepareTableStore, Toggle),
+        new("pteuse", PrepareTables, () => UseTable(null, useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true },
+        new("ptesame", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rcx), useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true },
+        new("pteclear", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rdi), useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true },
+        new("pteset", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rcx), useFirst: false)) { SetUp = () => SetUpTables(present: false), TakesFreshEntries = true },
         new("cpuid", () => { }, Identify),
         new("cr3", () => c.mov(eax, NanobenchmarkLayout.Root), () => c.mov(cr3, rax)),
         new("cr3switch", PrepareSwitch, SwitchTwice),
@@ -48,6 +59,98 @@ internal sealed class NanobenchmarkOperations(Assembler c)
         c.mov(ebx, NanobenchmarkLayout.MappedEntry);
         c.mov(eax, NanobenchmarkLayout.MappedEntryValue);
         c.xor(ecx, ecx);
+    }
+
+    /// <summary>
+    /// Fills the tables, the entries for stores present or not, and reads every page that is present, so that each table is in use and nothing
+    /// of it is new to a monitor that keeps shadows.
+    /// </summary>
+    private void SetUpTables(bool present)
+    {
+        Label directory = c.CreateLabel(), entry = c.CreateLabel(), store = c.CreateLabel(), page = c.CreateLabel(), skip = c.CreateLabel();
+        c.xor(ecx, ecx);
+        c.mov(eax, NanobenchmarkLayout.ManyTables | 0x67);
+        c.Label(ref directory);
+        c.mov(__qword_ptr[rcx * 8 + NanobenchmarkLayout.ManyDirectory], rax);
+        c.add(eax, 0x1000);
+        c.inc(ecx);
+        c.cmp(ecx, NanobenchmarkLayout.TableCount);
+        c.jne(directory);
+
+        c.xor(ecx, ecx);
+        c.Label(ref entry);
+        c.mov(eax, NanobenchmarkLayout.MappedEntryValue);
+        if (!present)
+        {
+            c.test(ecx, NanobenchmarkLayout.EntriesPerTable - NanobenchmarkLayout.AnchorEntries);
+            c.je(store);
+            c.xor(eax, eax);
+        }
+        c.Label(ref store);
+        c.mov(__qword_ptr[rcx * 8 + (int)NanobenchmarkLayout.ManyTables], rax);
+        c.inc(ecx);
+        c.cmp(ecx, NanobenchmarkLayout.TableCount * NanobenchmarkLayout.EntriesPerTable);
+        c.jne(entry);
+
+        c.mov(rax, cr3);
+        c.mov(cr3, rax);
+        c.xor(ecx, ecx);
+        c.mov(ebx, NanobenchmarkLayout.ManyPages);
+        c.Label(ref page);
+        if (!present)
+        {
+            c.test(ecx, NanobenchmarkLayout.EntriesPerTable - NanobenchmarkLayout.AnchorEntries);
+            c.jne(skip);
+        }
+        c.mov(al, __byte_ptr[rbx]);
+        c.Label(ref skip);
+        c.add(ebx, 0x1000);
+        c.inc(ecx);
+        c.cmp(ecx, NanobenchmarkLayout.TableCount * NanobenchmarkLayout.EntriesPerTable);
+        c.jne(page);
+    }
+
+    private void PrepareTables()
+    {
+        c.xor(r8d, r8d);
+        c.mov(r9, cr3);
+        c.mov(ecx, NanobenchmarkLayout.MappedEntryValue);
+        c.xor(edi, edi);
+    }
+
+    /// <summary>
+    /// One iteration of the operations on tables in use: empties the TLB of what is not global, reads pages through the next table, and does what
+    /// there is to do to its next entry. Tables go round; so a table is used far more often than it is stored to, and every monitor that has
+    /// reason to trace it goes on to.
+    /// </summary>
+    /// <param name="store">Stores RCX, a present entry, or RDI, which is 0, to the entry at RBX.</param>
+    /// <param name="useFirst">Whether the entry's own page is read before the store; if not, behind it.</param>
+    private void UseTable(Action? store, bool useFirst)
+    {
+        const int TableShift = 9;
+        c.mov(eax, r8d);
+        c.and(eax, NanobenchmarkLayout.TableCount - 1);
+        c.mov(edx, r8d);
+        c.shr(edx, TableShift);
+        c.shl(eax, 12);
+        c.lea(ebx, __[rax + rdx * 8 + (int)(NanobenchmarkLayout.ManyTables + NanobenchmarkLayout.AnchorEntries * 8)]);
+        c.shl(eax, 9);
+        c.mov(r10d, NanobenchmarkLayout.ManyPages);
+        c.add(r10d, eax);
+        c.shl(edx, 12);
+        c.lea(edx, __[rdx + r10 + NanobenchmarkLayout.AnchorEntries * 0x1000]);
+        c.inc(r8d);
+        c.mov(cr3, r9);
+        for (int anchor = 0; anchor < NanobenchmarkLayout.AnchorEntries; anchor++)
+            c.mov(al, __byte_ptr[r10 + anchor * 0x1000]);
+        if (useFirst)
+            c.mov(al, __byte_ptr[rdx]);
+        if (store == null)
+            c.mov(r11, __qword_ptr[rbx]);
+        else
+            store();
+        if (!useFirst)
+            c.mov(al, __byte_ptr[rdx]);
     }
 
     private void Toggle()

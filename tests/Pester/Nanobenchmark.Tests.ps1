@@ -32,6 +32,21 @@ Describe 'Invoke-VMNanobenchmark' {
         }
     }
 
+    It 'counts one traced store, and one first use of what it made present' {
+        foreach ($engine in 'DecodedCache', 'BinaryTranslation') {
+            foreach ($operation in @{ pteuse = 0, 0; ptesame = 1, 0; pteclear = 1, 0; pteset = 1, 1 }.GetEnumerator()) {
+                $result = Measure-Operation $operation.Key $engine @{ Paging = 'Shadow' }
+                $result.TraceWrites | Should -Be $operation.Value[0]
+                @($result.Events | Where-Object Detail -EQ 'first use').Count | Should -Be $operation.Value[1]
+                $result.HiddenFaults | Should -Be 11
+            }
+        }
+    }
+
+    It 'refuses more iterations than there are entries' {
+        { Invoke-VMNanobenchmark -Operation pteclear -Iterations 1000000 -ErrorAction Stop } | Should -Throw -ErrorId 'TooManyIterations,X86Virt.PowerShell.InvokeVMNanobenchmark'
+    }
+
     It 'gives the same counts on every run' {
         $first, $second = 1..2 | ForEach-Object { Measure-Operation ptetoggle BinaryTranslation }
         $second.Events | Should -Be $first.Events

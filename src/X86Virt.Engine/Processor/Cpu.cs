@@ -112,7 +112,7 @@ public sealed unsafe class Cpu : IDisposable
         ModeChange.Update(this);
     }
 
-    /// <summary>Moves what translated code counted into the statistics.</summary>
+    /// <summary>Moves what was counted in the state, by translated code above all, into the statistics.</summary>
     internal void CollectCounts()
     {
         CpuState* s = State;
@@ -120,7 +120,8 @@ public sealed unsafe class Cpu : IDisposable
         Statistics.Syscalls += s->SystemCalls.Count;
         Statistics.TimeStampReads += s->TimeStampCount;
         Statistics.ControlRegisterReads += s->ControlReadCount;
-        (s->CpuidCount, s->SystemCalls.Count, s->TimeStampCount, s->ControlReadCount) = (0, 0, 0, 0);
+        Statistics.IndirectBranches += s->IndirectBranchCount;
+        (s->CpuidCount, s->SystemCalls.Count, s->TimeStampCount, s->ControlReadCount, s->IndirectBranchCount) = (0, 0, 0, 0, 0);
     }
 
     /// <summary>Linear address of the next instruction.</summary>

@@ -17,6 +17,12 @@ public sealed class CpuStatistics
     public long PageInvalidations;
     public long Syscalls;
 
+    /// <summary>Near returns, indirect jumps and indirect calls executed at privilege levels 0 to 2: where they go is known when they get there.</summary>
+    public long IndirectBranches;
+
+    /// <summary>Instructions of privilege levels 0 to 2 that were translated; again each time that they were translated anew.</summary>
+    public long TranslatedInstructions;
+
     /// <summary>What came of shadow paging; all 0 without it.</summary>
     public PagingCounts Paging;
 

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using X86Virt.Engine;
 using X86Virt.Engine.Processor;
+using X86Virt.Guests;
 
 namespace X86Virt.PowerShell;
 
@@ -46,6 +47,9 @@ internal sealed partial class Nanobenchmark(MachineConfiguration configuration, 
 
     public NanobenchmarkResult Measure(string operation, long iterations, int repeats)
     {
+        long most = BuiltInGuest.MostNanobenchmarkIterations(operation) - WarmUp;
+        if (iterations > most)
+            throw new MachineException("TooManyIterations", $"'{operation}' takes a page table entry for each iteration and has {most}, not {iterations}. Give fewer with -Iterations.");
         var times = new double[repeats];
         Run few = default, many = default;
         for (int i = 0; i < repeats; i++)

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using X86Virt.Engine.Processor;
 using X86Virt.Guests;
 using Xunit;
 
@@ -15,7 +16,9 @@ public sealed partial class NanobenchmarkTests
     [GeneratedRegex("nano (?<name>[a-z0-9]+) count=(?<count>[0-9a-f]{16}) cycles=(?<cycles>[0-9a-f]{16}) check=(?<check>[0-9a-f]{16})\r\n")]
     private static partial Regex Line();
 
-    private static string Run(EngineKind engine, string commandLine)
+    private static string Run(EngineKind engine, string commandLine) => Run(engine, null, commandLine).Console;
+
+    private static (string Console, MachineStatistics Statistics) Run(EngineKind engine, PagingKind? paging, string commandLine)
     {
         string image = Path.GetTempFileName();
         try
@@ -23,12 +26,12 @@ public sealed partial class NanobenchmarkTests
             File.WriteAllBytes(image, BuiltInGuest.Nanobenchmark.Image);
             using var machine = new VirtualMachine(new MachineConfiguration
             {
-                Name = "nanobenchmark", Engine = engine, Kernel = image, MemorySize = 16 << 20, CommandLine = commandLine, NoReboot = true,
+                Name = "nanobenchmark", Engine = engine, Paging = paging, Kernel = image, MemorySize = 16 << 20, CommandLine = commandLine, NoReboot = true,
             });
             machine.Start();
             Assert.True(machine.Wait(MachineState.Stopped, Limit, default), machine.Console.Read(0));
             Assert.Equal(StopKind.PowerOff, machine.StopReason.Kind);
-            return machine.Console.Read(0);
+            return (machine.Console.Read(0), machine.ReadStatistics());
         }
         finally
         {
@@ -63,6 +66,58 @@ public sealed partial class NanobenchmarkTests
         string console = Run(engine, $"iterations={Iterations}");
         AssertComplete(console);
         Assert.Equal(Run(EngineKind.Interpreter, $"iterations={Iterations}"), console);
+    }
+
+    /// <summary>What one more iteration counts, of kinds that paging has.</summary>
+    private static string PagingEvents(EngineKind engine, string operation)
+    {
+        const int Fewer = 512, More = 1024;
+        MachineStatistics Count(int iterations) => Run(engine, PagingKind.Shadow, $"operations={operation} iterations={iterations:D4}").Statistics;
+        return string.Join(", ", Count(Fewer + More).Since(Count(Fewer)).Exits
+            .Where(e => e.Kind is ExitKind.TraceWrite or ExitKind.HiddenPageFault or ExitKind.TruePageFault or ExitKind.ShadowTable)
+            .Select(e => $"{e.Kind} {e.Detail} {(double)e.Count / More}"));
+    }
+
+    public static TheoryData<EngineKind, string, string> StoresToTablesInUse
+    {
+        get
+        {
+            var data = new TheoryData<EngineKind, string, string>();
+            foreach (EngineKind engine in (EngineKind[])[EngineKind.Interpreter, EngineKind.DecodedCache, EngineKind.BinaryTranslation])
+            {
+                data.Add(engine, "pteuse", "HiddenPageFault refill 11");
+                data.Add(engine, "ptesame", "HiddenPageFault refill 11, TraceWrite present 1");
+                data.Add(engine, "pteclear", "HiddenPageFault refill 11, TraceWrite not present 1");
+                data.Add(engine, "pteset", "HiddenPageFault refill 10, HiddenPageFault first use 1, TraceWrite present 1");
+                data.Add(engine, "pgfault", "TruePageFault  1");
+            }
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(StoresToTablesInUse))]
+    public void StoresToTablesInUseAreTracedOnce(EngineKind engine, string operation, string events)
+        => Assert.Equal(events, PagingEvents(engine, operation));
+
+    [Fact]
+    public void IterationsEndWithTheEntriesThatTheyNeed()
+    {
+        Match line = Line().Match(Run(EngineKind.DecodedCache, "operations=pteclear iterations=999999999"));
+        Assert.Equal((ulong)BuiltInGuest.MostNanobenchmarkIterations("pteclear"), Number(line, "count"));
+    }
+
+    [Theory]
+    [InlineData("syscall", ExitKind.SystemCall, 1)]
+    [InlineData("callret", ExitKind.IndirectBranch, 1)]
+    [InlineData("icall", ExitKind.IndirectBranch, 2)]
+    public void EveryEngineCountsWhatATranslatorLooksUp(string operation, ExitKind kind, int each)
+    {
+        foreach (EngineKind engine in (EngineKind[])[EngineKind.Interpreter, EngineKind.DecodedCache, EngineKind.BinaryTranslation])
+        {
+            long Count(int iterations) => Run(engine, null, $"operations={operation} iterations={iterations:D3}").Statistics.Exits.Where(e => e.Kind == kind).Sum(e => e.Count);
+            Assert.Equal(100 * each, Count(200) - Count(100));
+        }
     }
 
     [Fact]

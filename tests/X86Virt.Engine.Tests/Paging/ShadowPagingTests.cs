@@ -196,6 +196,30 @@ public sealed unsafe class ShadowPagingTests
     }
 
     [Fact]
+    public void TheFirstUseOfAnEntryThatAStoreMadePresentIsCounted()
+    {
+        using PagedProcessor m = Machine();
+        m.Access(Linear, PagePermissions.Read);
+        ulong next = Linear + 0x1000;
+        m.SetEntry(Table, Index + 1, 0x30_0000 | Flags | PageEntry.Accessed);
+        Assert.Equal((1, 0), (m.Counts.TraceWrites, m.Counts.TraceClears));
+        Assert.Equal(0x30_0000UL, m.Access(next, PagePermissions.Read).Address);
+        Assert.Equal((1, 1, 1), (m.Counts.Walks, m.Counts.Refills, m.Counts.FirstUses));
+
+        // Changed while it is present, it stays known.
+        m.SetEntry(Table, Index + 1, 0x20_0000 | Flags | PageEntry.Accessed);
+        m.Cpu.FlushTlbPage(next);
+        Assert.Equal(0x20_0000UL, m.Access(next, PagePermissions.Read).Address);
+        Assert.Equal((2, 1), (m.Counts.Refills, m.Counts.FirstUses));
+
+        m.SetEntry(Table, Index + 1, 0);
+        m.SetEntry(Table, Index + 1, 0x30_0000 | Flags | PageEntry.Accessed);
+        m.Cpu.FlushTlbPage(next);
+        m.Access(next, PagePermissions.Read);
+        Assert.Equal((4, 1, 2), (m.Counts.TraceWrites, m.Counts.TraceClears, m.Counts.FirstUses));
+    }
+
+    [Fact]
     public void CodeAndTablesOnOnePageAreBothTracked()
     {
         using PagedProcessor m = Machine();

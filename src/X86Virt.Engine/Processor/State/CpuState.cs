@@ -60,6 +60,7 @@ public unsafe struct CpuState
     internal const int TimeStampCountOffset = 0xCB0;
     internal const int ControlReadCountOffset = 0xCB8;
     internal const int AccessGroupsOffset = 0xCC0;
+    internal const int IndirectBranchCountOffset = 0xD00;
 
     /// <summary>Groups of accesses that one unit can have.</summary>
     internal const int AccessGroupSlots = 8;
@@ -283,6 +284,9 @@ public unsafe struct CpuState
 
     /// <summary>Host addends that the unit being run found for groups of accesses (<see cref="Processor.AccessGroups"/>); 0 for none.</summary>
     [FieldOffset(AccessGroupsOffset)] internal fixed long AccessGroups[AccessGroupSlots];
+
+    /// <summary>Near returns, indirect jumps and indirect calls executed at privilege levels 0 to 2.</summary>
+    [FieldOffset(IndirectBranchCountOffset)] internal long IndirectBranchCount;
 
     /// <summary>Retired-instruction count of the one boundary at which <see cref="Shadow"/> and RFLAGS.RF hold (<see cref="InstructionBoundary"/>).</summary>
     [FieldOffset(BoundaryRetiredOffset)] public long BoundaryRetired;

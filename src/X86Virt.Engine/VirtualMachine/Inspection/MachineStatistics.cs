@@ -3,7 +3,7 @@ using X86Virt.Engine.Processor;
 
 namespace X86Virt.Engine;
 
-/// <summary>Kinds of transfer from the guest to the monitor.</summary>
+/// <summary>Kinds of event that a monitor may have to see.</summary>
 public enum ExitKind
 {
     /// <summary>IN, OUT, INS, OUTS; the number is the port.</summary>
@@ -50,16 +50,25 @@ public enum ExitKind
     /// <summary>INT n, INT3, INTO.</summary>
     SoftwareInterrupt,
 
+    /// <summary>A near return, an indirect jump or an indirect call at privilege levels 0 to 2, which a translator must look up.</summary>
+    IndirectBranch,
+
+    /// <summary>An instruction of privilege levels 0 to 2 was translated.</summary>
+    Translation,
+
     /// <summary>A fault or trap was delivered; the number is the vector.</summary>
     Exception,
 
-    /// <summary>A TLB miss that shadow paging answered without the guest: by a refill from the shadow, or after a walk of the guest's tables.</summary>
+    /// <summary>
+    /// A TLB miss that shadow paging answered without the guest: by a refill from the shadow, by the first refill from an entry that a store to the guest's
+    /// table had put there, or after a walk of the guest's tables.
+    /// </summary>
     HiddenPageFault,
 
     /// <summary>A page fault under shadow paging that the guest had to see; delivered, it is among the exceptions too.</summary>
     TruePageFault,
 
-    /// <summary>A store to a page table that has a shadow.</summary>
+    /// <summary>A store to a page table that has a shadow; the entry is present or not present behind it.</summary>
     TraceWrite,
 
     /// <summary>A shadow page table was made, evicted for another, or dropped because its page is no page table any more.</summary>
@@ -108,6 +117,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
 
     internal static unsafe MachineStatistics Of(Cpu cpu, PortBus bus)
     {
+        cpu.CollectCounts();
         CpuStatistics c = cpu.Statistics;
         var exits = new List<ExitCount>();
         for (int port = 0; port < c.Ports.Length; port++)
@@ -131,6 +141,8 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
         Add(ExitKind.Nmi, c.Nmis);
         Add(ExitKind.SystemCall, c.Syscalls);
         Add(ExitKind.SoftwareInterrupt, c.SoftwareInterrupts);
+        Add(ExitKind.IndirectBranch, c.IndirectBranches);
+        Add(ExitKind.Translation, c.TranslatedInstructions);
         for (int vector = 0; vector < c.Exceptions.Length; vector++)
             Add(ExitKind.Exception, c.Exceptions[vector], vector, ExceptionName.Of(vector));
         AddPaging(in c.Paging);
@@ -148,10 +160,12 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
 
         void AddPaging(in PagingCounts p)
         {
-            Add(ExitKind.HiddenPageFault, p.Refills, null, "refill");
+            Add(ExitKind.HiddenPageFault, p.Refills - p.FirstUses, null, "refill");
+            Add(ExitKind.HiddenPageFault, p.FirstUses, null, "first use");
             Add(ExitKind.HiddenPageFault, p.Walks, null, "walk");
             Add(ExitKind.TruePageFault, p.TrueFaults);
-            Add(ExitKind.TraceWrite, p.TraceWrites);
+            Add(ExitKind.TraceWrite, p.TraceWrites - p.TraceClears, null, "present");
+            Add(ExitKind.TraceWrite, p.TraceClears, null, "not present");
             Add(ExitKind.ShadowTable, p.TablesMade, null, "made");
             Add(ExitKind.ShadowTable, p.TablesEvicted, null, "evicted");
             Add(ExitKind.ShadowTable, p.TablesDropped, null, "dropped");

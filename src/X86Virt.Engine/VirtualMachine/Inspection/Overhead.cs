@@ -71,6 +71,7 @@ public sealed record Overhead(OverheadSource Source, long Count, TimeSpan? HostT
         (ExitKind.TimeStamp, _) => OverheadSource.TimeStamp,
         (ExitKind.ShadowTable or ExitKind.AddressSpaceSwitch, _) => null,
         (ExitKind.UnclaimedPort or ExitKind.UnknownMsr or ExitKind.TruePageFault, _) => null,
+        (ExitKind.IndirectBranch or ExitKind.Translation, _) => null,
         (ExitKind.GuestEntry or ExitKind.GuestExit or ExitKind.NestedPaging, _) => null,
         _ => OverheadSource.Other,
     };

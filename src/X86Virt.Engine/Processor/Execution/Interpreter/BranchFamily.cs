@@ -155,28 +155,47 @@ internal static unsafe class BranchFamily
         => Go<T>(s, op, s->BlockRip + op->Offset + op->Length + (ulong)op->Immediate);
 
     private static Op* JmpRegister<T>(CpuState* s, Op* op) where T : unmanaged
-        => Go<T>(s, op, Operand.Register<T>(s, op->Destination));
+        => GoIndirect<T>(s, op, Operand.Register<T>(s, op->Destination));
 
     private static Op* JmpMemory<T>(CpuState* s, Op* op) where T : unmanaged
-        => Operand.ReadMemory<T>(s, op, out ulong target) ? Go<T>(s, op, target) : null;
+        => Operand.ReadMemory<T>(s, op, out ulong target) ? GoIndirect<T>(s, op, target) : null;
 
-    private static Op* Call<T>(CpuState* s, Op* op) where T : unmanaged
-        => CallTo<T>(s, op, s->BlockRip + op->Offset + op->Length + (ulong)op->Immediate);
-
-    private static Op* CallRegister<T>(CpuState* s, Op* op) where T : unmanaged
-        => CallTo<T>(s, op, Operand.Register<T>(s, op->Destination));
-
-    private static Op* CallMemory<T>(CpuState* s, Op* op) where T : unmanaged
-        => Operand.ReadMemory<T>(s, op, out ulong target) ? CallTo<T>(s, op, target) : null;
+    private static Op* GoIndirect<T>(CpuState* s, Op* op, ulong target) where T : unmanaged
+    {
+        if (!Target<T>(s, op, ref target))
+            return null;
+        CountIndirect(s);
+        s->Rip = target;
+        return null;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Op* CallTo<T>(CpuState* s, Op* op, ulong target) where T : unmanaged
+    private static void CountIndirect(CpuState* s)
+    {
+        if (s->Cpl != 3)
+            s->IndirectBranchCount++;
+    }
+
+    private static Op* Call<T>(CpuState* s, Op* op) where T : unmanaged
+        => CallTo<T>(s, op, s->BlockRip + op->Offset + op->Length + (ulong)op->Immediate, indirect: false);
+
+    private static Op* CallRegister<T>(CpuState* s, Op* op) where T : unmanaged
+        => CallTo<T>(s, op, Operand.Register<T>(s, op->Destination), indirect: true);
+
+    private static Op* CallMemory<T>(CpuState* s, Op* op) where T : unmanaged
+        => Operand.ReadMemory<T>(s, op, out ulong target) ? CallTo<T>(s, op, target, indirect: true) : null;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Op* CallTo<T>(CpuState* s, Op* op, ulong target, bool indirect) where T : unmanaged
     {
         // The push comes first where both fault.
         if (!IsTarget<T>(s, ref target))
             return Stack.Probe<T>(s, op) ? Fault.GeneralProtection(s, op) : null;
-        if (Stack.Push<T>(s, op, Control.NextRip(s, op)))
-            s->Rip = target;
+        if (!Stack.Push<T>(s, op, Control.NextRip(s, op)))
+            return null;
+        if (indirect)
+            CountIndirect(s);
+        s->Rip = target;
         return null;
     }
 
@@ -185,6 +204,7 @@ internal static unsafe class BranchFamily
         if (!Stack.Peek<T>(s, op, 0, out ulong target) || !Target<T>(s, op, ref target))
             return null;
         Stack.Release(s, sizeof(T) + op->Immediate);
+        CountIndirect(s);
         s->Rip = target;
         return null;
     }

@@ -142,6 +142,7 @@ internal sealed unsafe partial class Translator
         ClobberFlags(FlagLiveness.Status);
         EmitTarget(instruction, i);
         EmitProbe(i);
+        CountIndirectBranch();
         EmitJumpToEntry();
         return true;
     }
@@ -187,6 +188,8 @@ internal sealed unsafe partial class Translator
             _a.Store(8, HostAssembler.Rcx, HostAssembler.Rax, 0);
         }
         MoveStackPointer(-width);
+        if (!direct)
+            CountIndirectBranch();
         ulong target = direct ? TargetOf(instruction) : 0;
         if (Remembers(next) && !(direct && target == next))
         {
@@ -219,5 +222,15 @@ internal sealed unsafe partial class Translator
         EmitJumpToEntry();
     }
 
-    private void ReleaseReturn(int i) => MoveStackPointer(StackWidth + (int)_ops[i].Immediate);
+    private void ReleaseReturn(int i)
+    {
+        MoveStackPointer(StackWidth + (int)_ops[i].Immediate);
+        CountIndirectBranch();
+    }
+
+    private void CountIndirectBranch()
+    {
+        if (!_user)
+            _a.AluImmediateMemory(HostAlu.Add, 8, HostAssembler.Rbx, CpuState.IndirectBranchCountOffset, 1);
+    }
 }

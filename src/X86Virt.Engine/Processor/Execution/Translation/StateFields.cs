@@ -44,6 +44,7 @@ internal static class StateFields
         [CpuState.TimeStampBaseOffset] = "time_stamp_base",
         [CpuState.TimeStampCountOffset] = "time_stamp_count",
         [CpuState.ControlReadCountOffset] = "control_read_count",
+        [CpuState.IndirectBranchCountOffset] = "indirect_branch_count",
         [CpuState.ReadableSegmentsOffset] = "readable_segments",
         [CpuState.WritableSegmentsOffset] = "writable_segments",
     };

@@ -170,6 +170,8 @@ internal sealed unsafe partial class Translator
         Units++;
         HostBytes += block->HostLength + block->HostColdLength;
         GuestInstructions += instructions.Length;
+        if (!_user)
+            Cpu.Of(_state).Statistics.TranslatedInstructions += instructions.Length;
     }
 
     /// <summary>Whether the unit translated last ends in a jump to this one, which need not be jumped then.</summary>

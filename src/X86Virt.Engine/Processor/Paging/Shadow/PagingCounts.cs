@@ -6,6 +6,9 @@ public struct PagingCounts
     /// <summary>Hidden page faults: TLB misses that the shadow answered.</summary>
     public long Refills;
 
+    /// <summary>Those of them that were the first to use what a store had put into the shadow; one that is filled by faults alone would have walked.</summary>
+    public long FirstUses;
+
     /// <summary>Hidden page faults that took a walk of the guest's tables: what it found was not in the shadow, or the D bit was clear.</summary>
     public long Walks;
 
@@ -14,6 +17,9 @@ public struct PagingCounts
 
     /// <summary>Stores to shadowed page tables. Those that set A and D bits for a walk are not among them.</summary>
     public long TraceWrites;
+
+    /// <summary>Those of them that left an entry that is not present.</summary>
+    public long TraceClears;
 
     public long TablesMade;
 

@@ -134,7 +134,8 @@ public sealed unsafe partial class ShadowPaging : IDisposable
             t->Referenced = true;
             t->Writes = 0;
             EntryFormat* f = format->Level(level);
-            ulong slot = _tables.Slots(table)[f->Index(linear)];
+            ulong* place = _tables.Slots(table) + f->Index(linear);
+            ulong slot = *place;
             if ((slot & ShadowSlot.Page) != 0)
             {
                 if (t->Churn > 0)
@@ -146,7 +147,13 @@ public sealed unsafe partial class ShadowPaging : IDisposable
                 PagePermissions wanted = access | ((access & PagePermissions.Write) != 0 ? PagePermissions.Dirty : 0);
                 if ((permissions & wanted) != wanted)
                     return false;
-                _cpu.Statistics.Paging.Refills++;
+                ref PagingCounts counts = ref _cpu.Statistics.Paging;
+                counts.Refills++;
+                if ((slot & ShadowSlot.Untried) != 0)
+                {
+                    counts.FirstUses++;
+                    *place = slot & ~ShadowSlot.Untried;
+                }
                 return true;
             }
             if (slot == 0)
@@ -301,7 +308,7 @@ public sealed unsafe partial class ShadowPaging : IDisposable
             int index = (int)format->Level(level)->Index(linear);
             if (level == path->Last)
             {
-                Update(table, index);
+                Update(table, index, stored: false);
                 break;
             }
             ulong* slot = _tables.Slots(table) + index;
@@ -348,7 +355,7 @@ public sealed unsafe partial class ShadowPaging : IDisposable
         => (entry & PageEntry.Present) != 0 && !f->IsPage(entry) && (entry & f->TableReserved) == 0 && (entry & PageEntry.Accessed) != 0;
 
     /// <summary>Makes a slot what the guest's entry makes of it now. A table that has no shadow yet is left to the next walk.</summary>
-    private void Update(int table, int index)
+    private void Update(int table, int index, bool stored)
     {
         ShadowTable* t = _tables[table];
         ulong slot = _tables.Slots(table)[index];
@@ -356,9 +363,14 @@ public sealed unsafe partial class ShadowPaging : IDisposable
         ulong entry = Entry(t, index);
         bool known = (entry & PageEntry.Present) != 0 && (entry & PageEntry.Accessed) != 0;
         if (known && f->IsPage(entry))
-            Set(table, index, (entry & f->PageReserved) == 0 ? ShadowSlot.OfPage(f->Page(entry), t->Rights & PageEntry.Rights(entry), entry) : 0);
+        {
+            ulong untried = stored && (slot == 0 || (slot & ShadowSlot.Untried) != 0) ? ShadowSlot.Untried : 0;
+            Set(table, index, (entry & f->PageReserved) == 0 ? ShadowSlot.OfPage(f->Page(entry), t->Rights & PageEntry.Rights(entry), entry) | untried : 0);
+        }
         else if (!known || slot == 0 || (slot & ShadowSlot.Page) != 0 || !IsShadowOf(slot, t, f, entry))
+        {
             Set(table, index, 0);
+        }
     }
 
     private void Set(int table, int index, ulong value)
@@ -385,7 +397,7 @@ public sealed unsafe partial class ShadowPaging : IDisposable
     private void OnTraceWrite(int page, int offset, int length)
     {
         if (!_walking)
-            _cpu.Statistics.Paging.TraceWrites++;
+            CountStore(page, offset);
         int next;
         for (int table = _tables.First(page); table != ShadowTables.None; table = next)
         {
@@ -399,11 +411,23 @@ public sealed unsafe partial class ShadowPaging : IDisposable
             }
             int size = _cpu.PageTables[t->Format].EntrySize;
             for (int index = offset / size; index <= (offset + length - 1) / size; index++)
-                Update(table, index);
+                Update(table, index, stored: !_walking);
         }
     }
 
-    /// <summary>Counts a store; true if the table is better left without a shadow for a while.</summary>
+    private void CountStore(int page, int offset)
+    {
+        ref PagingCounts counts = ref _cpu.Statistics.Paging;
+        counts.TraceWrites++;
+        int first = _tables.First(page);
+        if (first == ShadowTables.None)
+            return;
+        ShadowTable* t = _tables[first];
+        if ((Entry(t, offset / _cpu.PageTables[t->Format].EntrySize) & PageEntry.Present) == 0)
+            counts.TraceClears++;
+    }
+
+    /// <summary>Charges a store; true if the table is better left without a shadow for a while.</summary>
     private bool IsChurned(ShadowTable* t)
     {
         if (t->Level > 1 || (t->Churn += StoreCost) <= ChurnLimit)

@@ -40,7 +40,7 @@ internal struct ShadowTable
 
 /// <summary>
 /// One slot of a shadow table. 0: nothing is known. A page: the entry as the guest has it, its A bit set, with the rights of its path.
-/// A link: number and generation of the shadow table that the guest's entry, its A bit set, leads to.
+/// Such an entry may be <see cref="Untried"/>. A link: number and generation of the shadow table that the guest's entry, its A bit set, leads to.
 /// </summary>
 internal static class ShadowSlot
 {
@@ -49,6 +49,9 @@ internal static class ShadowSlot
     public const ulong Page = 0x10;
     public const ulong Dirty = 0x20;
     public const ulong Global = 0x40;
+
+    /// <summary>A store made a page of an empty slot, and nothing has been translated through it since.</summary>
+    public const ulong Untried = 0x80;
     public const ulong FrameMask = 0x000F_FFFF_FFFF_F000;
     private const int NumberShift = 12, GenerationShift = 32;
     public const int MostTables = 1 << (GenerationShift - NumberShift);
