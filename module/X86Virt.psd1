@@ -27,6 +27,7 @@
         'Get-VMConsole'
         'Get-VMDevice'
         'Get-VMDisassembly'
+        'Get-VmExit'
         'Get-VMRegister'
         'Invoke-VMNanobenchmark'
         'Measure-VmExit'

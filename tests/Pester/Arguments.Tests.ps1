@@ -49,6 +49,8 @@ Describe 'An argument that cannot be' {
         @{ Line = 'Set-VMBreakpoint test-arguments -Address there'; Id = 'ParameterArgumentTransformationError'; Says = "*'there'*" }
         @{ Line = 'Remove-VMBreakpoint test-arguments -Address 5'; Id = 'BreakpointNotFound'; Says = '*0x5*' }
         @{ Line = 'Get-VMDevice test-arguments -Device Floppy'; Id = 'DeviceNotFound'; Says = "*'Floppy'*COM1*" }
+        @{ Line = 'Get-VmExit test-arguments'; Id = 'NoVmExits'; Says = '*test-arguments*HardwareAssist*' }
+        @{ Line = 'Measure-VmExit test-arguments -Reset -During { }'; Id = 'ParametersExclusive'; Says = '*-Reset*' }
         @{ Line = 'Measure-VmExit test-arguments -Kind Brexit'; Id = 'CannotConvertArgumentNoMessage'; Says = '*Brexit*PortIo*' }
         @{ Line = 'Get-VMConsole test-arguments -Tail 0'; Id = 'ParameterArgumentValidationError'; Says = '*Tail*0*' }
         @{ Line = 'Send-VMConsole test-arguments -Key Hyper'; Id = 'UnknownKey'; Says = "*Hyper*" }

@@ -76,7 +76,9 @@ Describe 'The example of <Name>' -ForEach $examples {
         # Says ready, then answers every character with itself.
         $guest = 'ba f8 03 b0 72 ee b0 65 ee b0 61 ee b0 64 ee b0 79 ee b0 0a ee ba fd 03 ec a8 01 74 fb ba f8 03 ec ee eb f1'
         if ($Code -match '-Wait') { $guest = $TestGuest.Exit11 }
-        $demo = New-VirtualMachine -Name demo -Memory 4MB -FlatBinary (Save-TestFile 'demo.bin' ([byte[]]($guest.Split(' ') | ForEach-Object { [Convert]::ToByte($_, 16) })))
+        # Others have no exits, and no VMCB.
+        $engine = if ($Name -match 'Vmcb|VmExit' -and $Name -ne 'Measure-VmExit') { 'HardwareAssist' } else { 'BinaryTranslation' }
+        $demo = New-VirtualMachine -Name demo -Engine $engine -Memory 4MB -FlatBinary (Save-TestFile 'demo.bin' ([byte[]]($guest.Split(' ') | ForEach-Object { [Convert]::ToByte($_, 16) })))
         if ($Code -notmatch 'Start-VM' -and ($Code -notmatch 'Step-VM' -or $Code -match 'Suspend-VM')) { Start-VM $demo }
         $null = Save-LinuxImage 'vmlinuz'
         $null = Save-TestFile 'initrd.gz' ([byte[]]::new(100))

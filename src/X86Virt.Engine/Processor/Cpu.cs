@@ -58,6 +58,9 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>Null without SVM.</summary>
     internal SvmUnit? Svm { get; }
 
+    /// <summary>The TLB of guest mode, whether it is in force or not.</summary>
+    internal Tlb GuestTlb => _guestTlb!;
+
     /// <summary>Null unless a guest runs with nested paging.</summary>
     internal NestedPaging? Nested { get; set; }
     public CpuStatistics Statistics { get; }

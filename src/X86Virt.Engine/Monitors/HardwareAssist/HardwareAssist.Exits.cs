@@ -14,6 +14,7 @@ internal sealed unsafe partial class HardwareAssist
     /// <summary>Sees to the exit; false if the guest cannot go on for now.</summary>
     private bool HandleExit()
     {
+        Exits.Begin(_vmcb, requested: false);
         _bus.ShareTime();
         ShareTaskPriority();
         VmcbEvent inFlight = _vmcb->ExitIntInfo;
@@ -54,6 +55,7 @@ internal sealed unsafe partial class HardwareAssist
                 break;
         }
         _bus.TakeTime();
+        Exits.End();
         return !Cpu.State->Halted && !Cpu.State->ShutDown;
     }
 

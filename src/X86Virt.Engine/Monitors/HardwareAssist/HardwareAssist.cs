@@ -54,6 +54,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         _paging.SetUp(_vmcb, maps);
         _emulator = new InstructionEmulator(guest, _paging);
         _context = new GuestContext(guest, _silicon, _paging, _vmcb);
+        Exits = new ExitLog(_silicon);
         guest.Silicon = _silicon;
     }
 
@@ -61,6 +62,9 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
 
     /// <summary>The engine that executes the silicon's code.</summary>
     public ExecutionEngine Execution => _engine;
+
+    /// <summary>What the guest was left for.</summary>
+    public ExitLog Exits { get; }
 
     /// <summary>The hypervisor's own mode: 64-bit, with paging, as nested paging takes its format from it; interrupts on, as they are to leave the guest.</summary>
     private void SetUpHost(ulong tables)

@@ -5,7 +5,10 @@ public sealed class SvmCounts
 {
     private readonly long[] _exits = new long[ExitSlots];
 
-    private const int ExitSlots = 0xC2, NestedSlot = 0xC0, InvalidSlot = 0xC1;
+    private const int NestedSlot = 0xC0, InvalidSlot = 0xC1;
+
+    /// <summary>Room for a count of each exit code.</summary>
+    internal const int ExitSlots = 0xC2;
 
     /// <summary>Times that VMRUN entered a guest.</summary>
     public long Entries;
@@ -38,7 +41,7 @@ public sealed class SvmCounts
 
     internal void Count(SvmExitCode code) => _exits[Slot(code)]++;
 
-    private static int Slot(SvmExitCode code) => code switch
+    internal static int Slot(SvmExitCode code) => code switch
     {
         SvmExitCode.NestedPageFault => NestedSlot,
         SvmExitCode.Invalid => InvalidSlot,

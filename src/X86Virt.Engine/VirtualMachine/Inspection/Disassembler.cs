@@ -86,6 +86,19 @@ public static unsafe class Disassembler
         return one.Count == 0 ? "" : one[0].Text;
     }
 
+    /// <summary>The instruction that bytes are, at an offset in its code segment; empty if they are none or not all of one.</summary>
+    public static string Text(ReadOnlySpan<byte> code, int bitness, ulong rip, DisassemblySyntax syntax)
+    {
+        var decoder = Decoder.Create(bitness, new ByteArrayCodeReader(code.ToArray()), DecoderOptions.AMD);
+        decoder.IP = rip;
+        decoder.Decode(out Instruction instruction);
+        if (instruction.Code == Code.INVALID)
+            return "";
+        var output = new StringOutput();
+        FormatterOf(syntax).Format(instruction, output);
+        return output.ToString();
+    }
+
     private static Formatter FormatterOf(DisassemblySyntax syntax)
     {
         Formatter formatter = syntax switch

@@ -1,3 +1,4 @@
+using X86Virt.Engine.Monitors;
 using X86Virt.Engine.Platform;
 using X86Virt.Engine.Processor;
 
@@ -107,15 +108,23 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
 
     internal static readonly MachineStatistics Zero = new(0, []);
 
+    /// <summary>With -Engine HardwareAssist, what exits cost, by reason; empty with every other engine.</summary>
+    public IReadOnlyList<VmExitStatistics> Reasons => VmExitStatistics.Of(ReasonCounts, InstructionsRetired);
+
+    internal IReadOnlyList<ReasonCounts> ReasonCounts { get; init; } = [];
+
     /// <summary>What was counted after an earlier snapshot.</summary>
     public MachineStatistics Since(MachineStatistics earlier)
     {
         Dictionary<(ExitKind, long?, string), long> before = earlier.Exits.ToDictionary(e => (e.Kind, e.Number, e.Detail), e => e.Count);
         return new MachineStatistics(InstructionsRetired - earlier.InstructionsRetired,
-            [.. Exits.Select(e => e with { Count = e.Count - before.GetValueOrDefault((e.Kind, e.Number, e.Detail)) }).Where(e => e.Count > 0)]);
+            [.. Exits.Select(e => e with { Count = e.Count - before.GetValueOrDefault((e.Kind, e.Number, e.Detail)) }).Where(e => e.Count > 0)])
+        {
+            ReasonCounts = [.. ReasonCounts.Select(r => r.Since(earlier.ReasonCounts.FirstOrDefault(b => b.Code == r.Code))).Where(r => r.Count > 0)],
+        };
     }
 
-    internal static unsafe MachineStatistics Of(Cpu cpu, PortBus bus)
+    internal static unsafe MachineStatistics Of(Cpu cpu, PortBus bus, IReadOnlyList<ReasonCounts> reasons)
     {
         cpu.CollectCounts();
         CpuStatistics c = cpu.Statistics;
@@ -150,7 +159,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
             AddSvm(svm);
         foreach (TranslationKind kind in Enum.GetValues<TranslationKind>())
             Add(ExitKind.Callout, c.Callouts[(int)kind], null, CalloutName(kind));
-        return new MachineStatistics(cpu.State->Retired, exits);
+        return new MachineStatistics(cpu.State->Retired, exits) { ReasonCounts = reasons };
 
         void AddMsrs(ExitKind kind, MsrCounts counts)
         {
