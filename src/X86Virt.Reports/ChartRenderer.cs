@@ -9,7 +9,7 @@ namespace X86Virt.Reports;
 /// <summary>Draws charts with ScottPlot.</summary>
 public static partial class ChartRenderer
 {
-    private const int Width = 1100, UprightHeight = 460, RowHeight = 30, LyingFrame = 130, CharacterWidth = 8;
+    private const int Width = 1100, UprightHeight = 460, RowHeight = 30, LyingFrame = 130, CharacterWidth = 8, RotatedLabels = 62;
     private const double GroupWidth = 0.84, LyingBarWidth = 0.7;
 
     /// <summary>Colours of Okabe and Ito, which people who are colour-blind can tell apart.</summary>
@@ -83,6 +83,8 @@ public static partial class ChartRenderer
         {
             plot.Axes.Bottom.TickLabelStyle.Rotation = -35;
             plot.Axes.Bottom.TickLabelStyle.Alignment = Alignment.MiddleRight;
+            plot.Axes.Bottom.TickLabelStyle.OffsetY = 6;
+            plot.Axes.Bottom.MinimumSize = RotatedLabels;
         }
         plot.Axes.Left.TickGenerator = scale.Ticks;
         plot.YLabel(chart.ValueName);

@@ -9,7 +9,7 @@ public static class HtmlReport
 {
     private const string Style = """
         :root { color-scheme: light; }
-        body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; max-width: 1140px; margin: 2rem auto; padding: 0 1rem; }
+        body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; max-width: 1320px; margin: 2rem auto; padding: 0 1rem; }
         h1 { font-size: 1.7rem; } h2 { font-size: 1.3rem; border-bottom: 1px solid #ccd2d9; margin-top: 2.5rem; }
         figure { margin: 1rem 0; } svg { width: 100%; height: auto; }
         .scroll { overflow-x: auto; }
