@@ -1,7 +1,10 @@
 # Linux boots with the benchmark as its first process; skipped where build.ps1 Guests could not fetch Debian's kernel.
 BeforeDiscovery {
-    $kernel = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'artifacts', 'guests', 'vmlinuz-cloud-amd64'))
+    $guests = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'artifacts', 'guests'))
+    $kernel = [IO.Path]::Combine($guests, 'vmlinuz-cloud-amd64')
     $linux = @(@{ Kernel = $kernel; Missing = -not [IO.File]::Exists($kernel) })
+    $disk = [IO.Path]::Combine($guests, 'initramfs-amd64.cpio.gz')
+    $boot = @(@{ Kernel = $kernel; Disk = $disk; Missing = $linux[0].Missing -or -not [IO.File]::Exists($disk) })
 }
 BeforeAll {
     . $PSScriptRoot/TestMachines.ps1
@@ -30,5 +33,31 @@ Describe "forkwait under Debian's kernel" -ForEach $linux -Tag Linux {
         $vm = Start-ForkWait $Kernel many
         Get-VMConsole $vm | Should -Match 'forkwait: the argument is no number of forks'
         $vm.StopReason.Kind | Should -Be 'PowerOff'
+    }
+}
+
+Describe "Boot and halt of Debian's kernel" -ForEach $boot -Tag Linux {
+    It 'has the causes of overhead that each technique has, and does the same on all' -Skip:$Missing {
+        $arguments = @{ Kernel = $Kernel; InitialRamDisk = $Disk; CommandLine = 'console=ttyS0 x86virt.action=poweroff'; NoReboot = $true; Timeout = 300 }
+        $results = @(Compare-VMEngine @arguments -Engine BinaryTranslation, HardwareAssist -Paging Shadow, Nested)
+        $results.Count | Should -Be 3
+        $counts = foreach ($result in $results) {
+            $result.Agrees | Should -BeTrue
+            $result.StopReason | Should -Match 'PowerOff'
+            $of = @{}
+            foreach ($overhead in $result.Overheads) { $of["$($overhead.Source)"] = $overhead.Count }
+            $of
+        }
+        $translator, $shadow, $nested = $counts
+        foreach ($source in 'SystemCall', 'InputOutput', 'TimeStamp', 'Other') {
+            $translator[$source] | Should -BeGreaterThan 0
+            $shadow[$source] | Should -Be $translator[$source]
+            $nested[$source] | Should -Be $translator[$source]
+        }
+        $translator.Translation | Should -BeGreaterThan 100000
+        $translator.CallReturn | Should -BeGreaterThan 1000000
+        $translator.PageTableWrite, $shadow.PageTableWrite | ForEach-Object { $_ | Should -BeGreaterThan 1000 }
+        $shadow.Translation + $shadow.CallReturn + $nested.Translation + $nested.CallReturn + $nested.PageTableWrite | Should -Be 0
+        $nested.PageFault | Should -BeLessThan $shadow.PageFault
     }
 }

@@ -46,9 +46,9 @@ public sealed class OverheadTests
         => Assert.All(BySource(null, new ExitCount(kind, null, "simulated", 7)), o => Assert.Equal(0, o.Count));
 
     [Fact]
-    public void CalloutsOfBranchesAreCallReturnWhereSomethingIsTranslated()
+    public void IndirectBranchesAreCallReturnWhereSomethingIsTranslated()
     {
-        ExitCount[] exits = [new ExitCount(ExitKind.Callout, null, MachineStatistics.BranchCallout, 3), new ExitCount(ExitKind.Callout, null, "simulated", 4)];
+        ExitCount[] exits = [new ExitCount(ExitKind.IndirectBranch, null, "", 3), new ExitCount(ExitKind.Callout, null, "simulated", 4)];
         Assert.Equal(3, BySource(s_translation, exits)[(int)OverheadSource.CallReturn].Count);
         Assert.Equal(0, BySource(null, exits)[(int)OverheadSource.CallReturn].Count);
     }

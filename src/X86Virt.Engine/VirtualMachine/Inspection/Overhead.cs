@@ -12,7 +12,7 @@ public enum OverheadSource
     /// <summary>Writes of the task priority: CR8, or the TPR of an x2APIC. Where it is written in the APIC's page it counts as input and output.</summary>
     TaskPriority,
 
-    /// <summary>Returns, and indirect calls and jumps, that translated code left to the monitor; those it looked up itself are not counted.</summary>
+    /// <summary>The kernel's near returns, indirect jumps and indirect calls, which a translator must look up; none where nothing is translated.</summary>
     CallReturn,
 
     /// <summary>Page faults that the guest saw, and hidden ones that it did not.</summary>
@@ -65,13 +65,13 @@ public sealed record Overhead(OverheadSource Source, long Count, TimeSpan? HostT
         (ExitKind.SystemCall, _) => OverheadSource.SystemCall,
         (ExitKind.PortIo or ExitKind.DeviceMemory or ExitKind.UnclaimedMemory, _) => OverheadSource.InputOutput,
         (ExitKind.ControlRegisterWrite, TaskPriority) or (ExitKind.MsrWrite, X2ApicTaskPriority) => OverheadSource.TaskPriority,
-        (ExitKind.Callout, _) => exit.Detail == MachineStatistics.BranchCallout ? OverheadSource.CallReturn : null,
+        (ExitKind.IndirectBranch, _) => OverheadSource.CallReturn,
+        (ExitKind.Callout or ExitKind.Translation, _) => null,
         (ExitKind.Exception, PageFaultVector) or (ExitKind.HiddenPageFault, _) => OverheadSource.PageFault,
         (ExitKind.TraceWrite, _) => OverheadSource.PageTableWrite,
         (ExitKind.TimeStamp, _) => OverheadSource.TimeStamp,
         (ExitKind.ShadowTable or ExitKind.AddressSpaceSwitch, _) => null,
         (ExitKind.UnclaimedPort or ExitKind.UnknownMsr or ExitKind.TruePageFault, _) => null,
-        (ExitKind.IndirectBranch or ExitKind.Translation, _) => null,
         (ExitKind.GuestEntry or ExitKind.GuestExit or ExitKind.NestedPaging, _) => null,
         _ => OverheadSource.Other,
     };
