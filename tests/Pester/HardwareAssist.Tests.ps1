@@ -1,5 +1,11 @@
+# What needs Debian's kernel is skipped where build.ps1 Guests could not fetch it.
+BeforeDiscovery {
+    $kernel = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'artifacts', 'guests', 'vmlinuz-cloud-amd64'))
+    $noKernel = -not [IO.File]::Exists($kernel)
+}
 BeforeAll {
     . $PSScriptRoot/TestMachines.ps1
+    $kernel = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'artifacts', 'guests', 'vmlinuz-cloud-amd64'))
     $assist = @{ Engine = 'HardwareAssist' }
 }
 
@@ -74,5 +80,88 @@ Describe 'Measure-VmExit on HardwareAssist' {
             foreach ($line in $text.Split("`n")) { $line.TrimEnd().Length | Should -BeLessOrEqual 120 }
             $text | Should -Match 'PORT'
         }
+    }
+}
+
+Describe 'Get-Vmcb' {
+    AfterEach { Remove-TestMachine }
+
+    It 'shows both areas, true to the guest, of a machine that is <State>' -ForEach @{ State = 'Running' }, @{ State = 'Suspended' } {
+        $vm = New-TestMachine test-vmcb $TestGuest.Spin $assist
+        Start-VM $vm
+        if ($State -eq 'Suspended') { Suspend-VM $vm }
+        $fields = @(Get-Vmcb $vm)
+        ($fields.Area | Select-Object -Unique) -join ' ' | Should -Be 'Control State'
+        ($fields | Where-Object Name -eq 'RIP').Value | Should -Be 0x7c00
+        ($fields | Where-Object Name -eq 'INTERCEPT_1').Description | Should -Match 'CPUID.*PORT, MSR'
+        ($fields | Where-Object Name -eq 'EFER').Description | Should -Match 'SVME'
+        (Get-Vmcb $vm -Field RIP, 'CR*' | ForEach-Object Name) -join ' ' | Should -Be 'CR4 CR3 CR0 RIP CR2'
+        (Get-Vmcb $vm -Area Control -Field '*' | ForEach-Object Area | Select-Object -Unique) | Should -Be 'Control'
+        $vm.State | Should -Be $State
+    }
+
+    It 'names a field that there is not' {
+        $vm = New-TestMachine test-field $TestGuest.Spin $assist
+        { Get-Vmcb $vm -Field RQX -ErrorAction Stop } | Should -Throw -ErrorId 'VmcbFieldNotFound,X86Virt.PowerShell.GetVmcb' -ExpectedMessage "*'RQX'*"
+    }
+
+    It 'has a view that fits 120 columns' {
+        $vm = New-TestMachine test-vmcbview $TestGuest.Spin $assist
+        foreach ($objects in (Get-Vmcb $vm), (Get-Vmcb $vm -Intercept)) {
+            $text = ($objects | Out-String -Width 120) -replace '\x1b\[[0-9;]*m'
+            foreach ($line in $text.Split("`n")) { $line.TrimEnd().Length | Should -BeLessOrEqual 120 }
+            $text | Should -Match 'CPUID'
+        }
+    }
+}
+
+Describe 'Set-VmcbIntercept' {
+    AfterEach { Remove-TestMachine }
+
+    It 'has exits recorded that match, and the guest go on' {
+        $plain = New-TestMachine test-plain "9c 9d $($TestGuest.Ok)" $assist
+        $vm = New-TestMachine test-watched "9c 9d $($TestGuest.Ok)" $assist
+        Set-VmcbIntercept $vm -Instruction Pushf, Hlt -Port 0x3f8
+        Start-VM $plain, $vm; Wait-VM $plain, $vm -Timeout 60
+        Get-VMConsole $vm | Should -BeExactly (Get-VMConsole $plain)
+        $vm.InstructionsRetired | Should -Be $plain.InstructionsRetired
+        (Get-VmExit $vm -Requested | ForEach-Object Reason) -join ' ' | Should -Be 'PUSHF PORT PORT PORT HLT'
+        Get-VmExit $plain -Requested | Should -BeNullOrEmpty
+    }
+
+    It 'changes nothing for Linux with -Paging <_>' -Skip:$noKernel -ForEach 'Nested', 'Shadow' {
+        $machines = foreach ($i in 1, 2) {
+            New-VirtualMachine -Name "test-linux$i" -Memory 256MB -Kernel $kernel -CommandLine 'console=ttyS0 panic=-1' -NoReboot -Engine HardwareAssist -Paging $_ -ErrorAction Stop
+        }
+        Set-VmcbIntercept $machines[1] -Exception PF, UD, NM, GP -Instruction Cpuid, Rdtsc, Pushf, Iret -ControlRegister 0, 3, 4 -Access Write -Msr 0xC0000080, 0xC0000082
+        Start-VM $machines; Wait-VM $machines -Timeout 300 -ErrorAction Stop
+        Get-VMConsole $machines[1] | Should -Match 'Kernel panic'
+        Get-VMConsole $machines[1] | Should -BeExactly (Get-VMConsole $machines[0])
+        $machines[1].InstructionsRetired | Should -Be $machines[0].InstructionsRetired
+        $reasons = (Measure-VmExit $machines[1]).Reason
+        foreach ($reason in '#PF page fault', 'PUSHF', 'RDTSC', 'CR3 write', 'MSR') { $reasons | Should -Contain $reason }
+    }
+
+    It 'shows whose each intercept is, and takes its own away' {
+        $vm = New-TestMachine test-owner $TestGuest.Spin $assist
+        Set-VmcbIntercept $vm -Exception '#PF', UD, 13 -Msr 0xC0000082 -Access Write
+        $mine = Get-Vmcb $vm -Intercept | Where-Object Owner -eq 'User'
+        $mine.Name -join '; ' | Should -Be '#UD invalid opcode; #GP general protection; #PF page fault; MSR 0xc0000082 write'
+        Set-VmcbIntercept $vm -Exception UD -Remove
+        (Get-Vmcb $vm -Intercept | Where-Object Owner -eq 'User').Count | Should -Be 3
+        Set-VmcbIntercept $vm -Clear -PassThru | Should -Be $vm
+        Get-Vmcb $vm -Intercept | Where-Object Owner -ne 'Monitor' | Should -BeNullOrEmpty
+    }
+
+    It 'refuses <Line>' -ForEach @(
+        @{ Line = 'Set-VmcbIntercept test-refused -Instruction Hlt -Remove'; Id = 'OwnIntercept'; Says = '*HLT*test-refused*' }
+        @{ Line = 'Set-VmcbIntercept test-refused'; Id = 'NothingToIntercept'; Says = '*-Exception*' }
+        @{ Line = 'Set-VmcbIntercept test-refused -Exception 2'; Id = 'InvalidIntercept'; Says = '*2*' }
+        @{ Line = 'Set-VmcbIntercept test-refused -Exception XY'; Id = 'ParameterArgumentTransformationError'; Says = "*'XY'*PF*" }
+        @{ Line = 'Set-VmcbIntercept test-refused -Port 0x10000'; Id = 'ParameterArgumentTransformationError'; Says = '*65536*0xffff*' }
+        @{ Line = 'Set-VmcbIntercept test-refused -ControlRegister 1'; Id = 'InvalidIntercept'; Says = '*CR1*' }
+    ) {
+        $null = New-TestMachine test-refused $TestGuest.Spin $assist
+        { & ([scriptblock]::Create("$Line -ErrorAction Stop")) } | Should -Throw -ErrorId "$Id,X86Virt.PowerShell.SetVmcbIntercept" -ExpectedMessage $Says
     }
 }

@@ -58,6 +58,13 @@ public sealed class ProcessorFeatureCompleter : WordCompleter
     protected override IEnumerable<string> Words => Enum.GetNames<ProcessorFeature>().SelectMany(f => new[] { $"+{f}", $"-{f}" });
 }
 
+/// <summary>Mnemonics of exceptions.</summary>
+public sealed class ExceptionCompleter : WordCompleter
+{
+    /// <inheritdoc/>
+    protected override IEnumerable<string> Words => ExceptionName.Mnemonics;
+}
+
 /// <summary>Names of keys.</summary>
 public sealed class ConsoleKeyCompleter : WordCompleter
 {

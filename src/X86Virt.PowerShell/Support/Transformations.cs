@@ -66,6 +66,40 @@ public sealed class AddressTransformationAttribute : ElementTransformationAttrib
         };
 }
 
+/// <summary>Numbers from 0 up to a limit, also hexadecimal.</summary>
+/// <param name="limit">The largest.</param>
+/// <param name="meaning">What it is, for the error.</param>
+/// <param name="example">One.</param>
+public sealed class NumberTransformationAttribute(uint limit, string meaning, string example) : ElementTransformationAttribute
+{
+    /// <summary>The largest number.</summary>
+    public uint Limit { get; } = limit;
+
+    /// <summary>What the number is.</summary>
+    public string Meaning { get; } = meaning;
+
+    /// <summary>One such number.</summary>
+    public string Example { get; } = example;
+
+    /// <inheritdoc/>
+    protected override object? Convert(object? value)
+        => Number(value) is { } n && n >= 0 && n <= Limit ? (uint)n
+            : throw new ArgumentTransformationMetadataException($"'{value}' is not {Meaning}. Give one of 0 to 0x{Limit:x}, such as {Example}.");
+}
+
+/// <summary>Exceptions: vectors, or their mnemonics with or without #.</summary>
+public sealed class ExceptionTransformationAttribute : ElementTransformationAttribute
+{
+    /// <inheritdoc/>
+    protected override object? Convert(object? value)
+    {
+        if (value is string text && ExceptionName.TryParse(text, out byte vector))
+            return vector;
+        return Number(value) is { } n && n >= 0 && n <= byte.MaxValue ? (byte)n
+            : throw new ArgumentTransformationMetadataException($"'{value}' is no exception. Give a vector or a mnemonic: {string.Join(", ", ExceptionName.Mnemonics)}.");
+    }
+}
+
 /// <summary>Register values of any width.</summary>
 public sealed class RegisterValueTransformationAttribute : ElementTransformationAttribute
 {

@@ -14,7 +14,7 @@ internal sealed unsafe partial class HardwareAssist
     /// <summary>Sees to the exit; false if the guest cannot go on for now.</summary>
     private bool HandleExit()
     {
-        Exits.Begin(_vmcb, requested: false);
+        BeginExit();
         _bus.ShareTime();
         ShareTaskPriority();
         VmcbEvent inFlight = _vmcb->ExitIntInfo;
@@ -22,6 +22,9 @@ internal sealed unsafe partial class HardwareAssist
         {
             case var code when code == _paging.FaultExit:
                 HandleFault(inFlight);
+                break;
+            case >= SvmExitCode.Exception0 and < SvmExitCode.Intr:
+                PassException(inFlight);
                 break;
             case SvmExitCode.Intr:
                 GiveInterrupt();
@@ -98,6 +101,8 @@ internal sealed unsafe partial class HardwareAssist
                     _vmcb->EventInjection = inFlight;
                 break;
             case FaultOutcome.True when !isEvent:
+                if (Intercepts.Has(_vmcb->ExitCode))
+                    Exits.MarkRequested();
                 InjectPageFault(code);
                 break;
             default:

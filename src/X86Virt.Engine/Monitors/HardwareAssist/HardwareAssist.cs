@@ -55,6 +55,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         _emulator = new InstructionEmulator(guest, _paging);
         _context = new GuestContext(guest, _silicon, _paging, _vmcb);
         Exits = new ExitLog(_silicon);
+        Intercepts = new UserIntercepts(maps);
         guest.Silicon = _silicon;
     }
 
@@ -175,7 +176,9 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         _paging.Enter(_vmcb);
         // An interrupt may wait for the guest to lower its priority.
         _vmcb->SetIntercept(SvmExitCode.Cr0Write + TaskPriorityRegister, _vmcb->VirtualInterrupt.TaskPriority != 0);
+        ApplyUserIntercepts();
         _svm.Enter(_vmcb);
+        Intercepts.Withdraw(_vmcb);
         if (IsOutside)
             throw new InvalidOperationException("The silicon has refused the monitor's VMCB.");
     }

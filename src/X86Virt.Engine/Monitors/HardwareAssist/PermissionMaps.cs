@@ -14,6 +14,7 @@ internal sealed unsafe class PermissionMaps
     private const uint TimeStampCounter = 0x10, Pat = 0x277;
 
     private readonly byte* _ports, _msrs;
+    private readonly HashSet<(uint Index, bool IsWrite)> _withheld = [];
 
     public PermissionMaps(MonitorMemory memory)
     {
@@ -35,11 +36,40 @@ internal sealed unsafe class PermissionMaps
     /// <summary>Gives the guest its own PAT, which there is with nested paging only.</summary>
     public void AllowPat() => Allow(Pat, read: true, write: true);
 
+    /// <summary>Whether the guest has a register to itself, whatever is withheld from it.</summary>
+    public bool IsAllowed(uint index, bool write)
+        => _withheld.Contains((index, write)) || (HasPlace(index) && (Place(index, out int shift) >> shift & (write ? 2 : 1)) == 0);
+
+    /// <summary>Has accesses of a register exit although it belongs to the guest.</summary>
+    public void Withhold(uint index, bool write)
+    {
+        if (!IsAllowed(index, write) || !_withheld.Add((index, write)))
+            return;
+        ref byte bits = ref Place(index, out int shift);
+        bits |= (byte)((write ? 2 : 1) << shift);
+    }
+
+    /// <summary>Undoes that.</summary>
+    public void GiveBack(uint index, bool write)
+    {
+        if (_withheld.Remove((index, write)))
+            Allow(index, !write, write);
+    }
+
     private void Allow(uint index, bool read, bool write)
+    {
+        ref byte bits = ref Place(index, out int shift);
+        bits &= (byte)~(((read ? 1 : 0) | (write ? 2 : 0)) << shift);
+    }
+
+    /// <summary>Other registers always exit.</summary>
+    private static bool HasPlace(uint index) => (index & ~0x1FFFu) is 0 or 0xC000_0000 or 0xC001_0000;
+
+    private ref byte Place(uint index, out int shift)
     {
         int part = (index >> 16) switch { 0 => 0, 0xC000 => 1, _ => 2 };
         int number = (int)(index & 0x1FFF);
-        byte bits = (byte)(((read ? 1 : 0) | (write ? 2 : 0)) << (number % 4 * 2));
-        _msrs[part * MsrVectorSize + number / 4] &= (byte)~bits;
+        shift = number % 4 * 2;
+        return ref _msrs[part * MsrVectorSize + number / 4];
     }
 }

@@ -22,3 +22,10 @@ public enum Vector : byte
     MachineCheck = 18,
     SimdFloatingPoint = 19,
 }
+
+internal static class VectorExtensions
+{
+    /// <summary>Whether an exception pushes an error code, outside real mode (AMD volume 2, table 8-1).</summary>
+    public static bool HasErrorCode(this Vector vector)
+        => vector is Vector.DoubleFault or Vector.InvalidTss or Vector.SegmentNotPresent or Vector.StackFault or Vector.GeneralProtection or Vector.PageFault or Vector.AlignmentCheck;
+}

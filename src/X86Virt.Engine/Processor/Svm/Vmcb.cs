@@ -112,8 +112,10 @@ internal struct VirtualInterrupt(ulong value)
     /// <summary>Requests one of whatever priority.</summary>
     public void RequestWindow() => Value |= Irq | IgnorePriority;
 
+    public readonly bool IgnoresPriority => (Value & IgnorePriority) != 0;
+
     /// <summary>The virtual interrupt's priority passes V_TPR, or need not.</summary>
-    public readonly bool Passes => (Value & IgnorePriority) != 0 || ((Value >> 16) & 0xF) > TaskPriority;
+    public readonly bool Passes => IgnoresPriority || ((Value >> 16) & 0xF) > TaskPriority;
 
     /// <summary>RFLAGS.IF and CR8 of the guest concern virtual interrupts only.</summary>
     public bool MasksPhysical

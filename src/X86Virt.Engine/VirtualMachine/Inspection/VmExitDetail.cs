@@ -25,7 +25,7 @@ internal static class VmExitDetail
         < SvmExitCode.Dr0Read => ControlRegister(e),
         < SvmExitCode.Exception0 => $"with {Register(e.Info1)}",
         SvmExitCode.Exception0 + (ulong)Vector.PageFault => $"0x{e.Info2:x} {((e.Info1 & (ulong)PageFaultCode.User) != 0 ? "user" : "supervisor")} {PageFault(e.Info1)}",
-        >= SvmExitCode.Exception0 and < SvmExitCode.Intr => HasErrorCode((Vector)(e.Code - SvmExitCode.Exception0)) ? $"error code 0x{e.Info1:x}" : "",
+        >= SvmExitCode.Exception0 and < SvmExitCode.Intr => ((Vector)(e.Code - SvmExitCode.Exception0)).HasErrorCode() ? $"error code 0x{e.Info1:x}" : "",
         SvmExitCode.Port => Port(e),
         SvmExitCode.Msr => e.Info1 == 0 ? $"MSR 0x{(uint)e.Rcx:x} read" : $"MSR 0x{(uint)e.Rcx:x} write of 0x{(e.Rdx << 32) | (uint)e.Rax:x}",
         SvmExitCode.Cpuid => $"leaf 0x{(uint)e.Rax:x}, subleaf 0x{(uint)e.Rcx:x}",
@@ -69,8 +69,4 @@ internal static class VmExitDetail
         VmcbEventType.SoftwareInterrupt => $"INT 0x{e.Vector:x}",
         _ => $"interrupt 0x{e.Vector:x}",
     };
-
-    /// <summary>Exceptions that push one in protected mode (AMD volume 2, table 8-1).</summary>
-    internal static bool HasErrorCode(Vector vector)
-        => vector is Vector.DoubleFault or Vector.InvalidTss or Vector.SegmentNotPresent or Vector.StackFault or Vector.GeneralProtection or Vector.PageFault or Vector.AlignmentCheck;
 }

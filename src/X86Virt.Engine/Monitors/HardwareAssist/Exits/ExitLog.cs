@@ -50,6 +50,9 @@ internal sealed unsafe class ExitLog(Cpu silicon)
         ReadCode(ref e);
     }
 
+    /// <summary>The exit under way turned out to be one that a user asked for.</summary>
+    public void MarkRequested() => All.Next.IsRequested = true;
+
     /// <summary>The exit has been seen to.</summary>
     public void End()
     {
