@@ -12,12 +12,16 @@ public enum BenchmarkImage
 
     /// <summary>A Linux program that forks and waits, on an initial RAM disk.</summary>
     ForkWait,
+
+    /// <summary>A Linux program that reads memory all over a large area, on an initial RAM disk.</summary>
+    MemoryWalk,
 }
 
 /// <summary>Writes a benchmark to a file, for use with any kernel, in other virtual machines and on real PCs.</summary>
 /// <remarks>
 /// <para>Nanobenchmark is a multiboot image: any multiboot loader starts it (QEMU with -kernel, GRUB with multiboot). It writes to the first serial port and turns the machine off, or halts. Its command line takes operations=a,b,c and iterations=n; numbers are printed in hexadecimal, times in cycles of the time-stamp counter.</para>
 /// <para>ForkWait is an initial RAM disk for a 64-bit Linux kernel, with one program as /init. It forks as many children as the kernel's command line says behind '--' (40000 unless given), one after the other, waits for each, prints 'forkwait N done' and turns the machine off.</para>
+/// <para>MemoryWalk is such a RAM disk, too. Behind '--' stand the reads to make (1000000), the MiB to read in (64), and the bytes of a page (4096; or 2097152, with hugepages=N in front of '--' to set N of them aside). Nearly every read misses the TLB where pages are small. It prints 'memorywalk N done' and turns the machine off.</para>
 /// </remarks>
 /// <example>
 /// <code>Export-VMBenchmarkImage -Path nano.bin; New-VirtualMachine demo2 -Kernel ./nano.bin -CommandLine 'operations=syscall,in iterations=1000' | Start-VM -Wait -PassThru | Get-VMConsole</code>
@@ -48,7 +52,12 @@ public sealed class ExportVMBenchmarkImage : PSCmdlet
             return;
         try
         {
-            File.WriteAllBytes(path, Benchmark == BenchmarkImage.ForkWait ? ForkWait.InitialRamDisk : BuiltInGuest.Nanobenchmark.Image);
+            File.WriteAllBytes(path, Benchmark switch
+            {
+                BenchmarkImage.ForkWait => ForkWait.InitialRamDisk,
+                BenchmarkImage.MemoryWalk => MemoryWalk.InitialRamDisk,
+                _ => BuiltInGuest.Nanobenchmark.Image,
+            });
             WriteObject(new FileInfo(path));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -8,8 +8,8 @@ using Xunit;
 
 namespace X86Virt.Engine.Tests.Guests;
 
-/// <summary>The forkwait program: its file, its RAM disk, and what it does on a Linux host.</summary>
-public sealed class ForkWaitTests
+/// <summary>forkwait and memorywalk: their files, their RAM disks, and what they do on a Linux host.</summary>
+public sealed class LinuxProgramTests
 {
     /// <summary>A test that runs the program on the host.</summary>
     private sealed class OnLinuxAttribute : TheoryAttribute
@@ -21,12 +21,12 @@ public sealed class ForkWaitTests
         }
     }
 
-    private static (int ExitCode, string Output) Run(params string[] arguments)
+    private static (int ExitCode, string Output) Run(byte[] program, params string[] arguments)
     {
-        string path = Path.Combine(Path.GetTempPath(), $"forkwait-{Guid.NewGuid():n}");
+        string path = Path.Combine(Path.GetTempPath(), $"program-{Guid.NewGuid():n}");
         try
         {
-            File.WriteAllBytes(path, ForkWait.Program);
+            File.WriteAllBytes(path, program);
             if (OperatingSystem.IsLinux())
                 File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserExecute);
             using Process process = Process.Start(new ProcessStartInfo(path, arguments) { RedirectStandardOutput = true })!;
@@ -77,7 +77,7 @@ public sealed class ForkWaitTests
     [InlineData("007")]
     public void ForksAndWaitsAsOftenAsItIsTold(string count)
     {
-        Assert.Equal((0, $"forkwait {count} done\n"), Run(count));
+        Assert.Equal((0, $"forkwait {count} done\n"), Run(ForkWait.Program, count));
     }
 
     [OnLinux]
@@ -87,8 +87,30 @@ public sealed class ForkWaitTests
     [InlineData("")]
     public void RefusesWhatIsNoNumber(string argument)
     {
-        (int exitCode, string output) = Run(argument);
+        (int exitCode, string output) = Run(ForkWait.Program, argument);
         Assert.Equal(2, exitCode);
         Assert.Contains("no number of forks", output, StringComparison.Ordinal);
     }
+
+    [OnLinux]
+    [InlineData("1000", "1", "4096")]
+    [InlineData("0", "8", "4096")]
+    public void ReadsAsOftenAsItIsTold(params string[] arguments)
+        => Assert.Equal((0, $"memorywalk {arguments[0]} done\n"), Run(MemoryWalk.Program, arguments));
+
+    [OnLinux]
+    [InlineData("many")]
+    [InlineData("10", "3")]
+    [InlineData("10", "0")]
+    [InlineData("10", "99999999")]
+    [InlineData("10", "4", "8192")]
+    public void RefusesAreasThatCannotBe(params string[] arguments)
+    {
+        (int exitCode, string output) = Run(MemoryWalk.Program, arguments);
+        Assert.Equal(2, exitCode);
+        Assert.Contains("wrong arguments", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TheProgramsAreOnTheirOwnRamDisks() => Assert.NotEqual(ForkWait.InitialRamDisk, MemoryWalk.InitialRamDisk);
 }
