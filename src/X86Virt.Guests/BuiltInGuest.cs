@@ -30,5 +30,8 @@ public sealed record BuiltInGuest(string Name, string Description, byte[] Image,
 
     /// <summary>The most iterations that an operation of <see cref="Nanobenchmark"/> can have.</summary>
     public static long MostNanobenchmarkIterations(string operation)
-        => NanobenchmarkGuest.OperationsOnFreshEntries.Contains(operation) ? NanobenchmarkLayout.FreshEntries : long.MaxValue;
+        => NanobenchmarkGuest.TakesFreshEntries(operation) ? NanobenchmarkLayout.FreshEntries : long.MaxValue;
+
+    /// <summary>The operation whose loop does all that another's does but for the operation itself: what must be taken off its counts.</summary>
+    public static string NanobenchmarkBaseLoop(string operation) => NanobenchmarkGuest.BaseLoop(operation);
 }

@@ -39,8 +39,12 @@ internal sealed class NanobenchmarkGuest
 
     public static IReadOnlyList<string> OperationNames { get; } = ["syscall", .. new NanobenchmarkOperations(new Assembler(64)).All.Select(o => o.Name)];
 
-    /// <summary>Operations whose every iteration needs a page table entry of its own.</summary>
-    public static IReadOnlySet<string> OperationsOnFreshEntries { get; } = new NanobenchmarkOperations(new Assembler(64)).All.Where(o => o.TakesFreshEntries).Select(o => o.Name).ToHashSet();
+    /// <summary>All but syscall, whose loop is in user mode.</summary>
+    private static readonly Dictionary<string, NanobenchmarkOperation> s_operations = new NanobenchmarkOperations(new Assembler(64)).All.ToDictionary(o => o.Name);
+
+    public static bool TakesFreshEntries(string operation) => s_operations.GetValueOrDefault(operation)?.TakesFreshEntries ?? false;
+
+    public static string BaseLoop(string operation) => s_operations.GetValueOrDefault(operation)?.BaseLoop ?? NanobenchmarkOperation.Empty;
 
     public static BuiltInGuest Build() => new NanobenchmarkGuest().Assemble();
 

@@ -6,8 +6,13 @@ namespace X86Virt.Guests;
 /// <summary>One operation of the nanobenchmark kernel: what its loop needs first, and its loop's body.</summary>
 internal sealed record NanobenchmarkOperation(string Name, Action Prepare, Action Body)
 {
+    public const string Empty = "empty";
+
     /// <summary>What is done before the clock starts; no register is kept.</summary>
     public Action SetUp { get; init; } = () => { };
+
+    /// <summary>The loop that does all the same but for the operation itself.</summary>
+    public string BaseLoop { get; init; } = Empty;
 
     /// <summary>Each iteration takes a page table entry that none before it has stored to, so there are no more iterations than entries.</summary>
     public bool TakesFreshEntries { get; init; }
@@ -18,13 +23,14 @@ internal sealed record NanobenchmarkOperation(string Name, Action Prepare, Actio
 /// </summary>
 internal sealed class NanobenchmarkOperations(Assembler c)
 {
+    private const string Use = "pteuse";
     private const uint ExtendedFeatures = 0xC000_0080;
 
     public Label Target = c.CreateLabel("target");
 
     public IReadOnlyList<NanobenchmarkOperation> All =>
     [
-        new("empty", () => { }, () => { }),
+        new(NanobenchmarkOperation.Empty, () => { }, () => { }),
         new("in", () => { }, () => c.@in(al, 0x80)),
         new("cr8wr", () => c.xor(eax, eax), () => c.mov(cr8, rax)),
         new("callret", () => { }, () => c.call(Target)),
@@ -32,10 +38,10 @@ internal sealed class NanobenchmarkOperations(Assembler c)
         new("divzero", () => c.xor(ecx, ecx), () => c.div(ecx)),
         new("ptemod", PrepareTableStore, () => c.mov(__qword_ptr[rbx], rax)),
         new("ptetoggle", PrepareTableStore, Toggle),
-        new("pteuse", PrepareTables, () => UseTable(null, useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true },
-        new("ptesame", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rcx), useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true },
-        new("pteclear", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rdi), useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true },
-        new("pteset", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rcx), useFirst: false)) { SetUp = () => SetUpTables(present: false), TakesFreshEntries = true },
+        new(Use, PrepareTables, () => UseTable(null, useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true },
+        new("ptesame", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rcx), useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true, BaseLoop = Use },
+        new("pteclear", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rdi), useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true, BaseLoop = Use },
+        new("pteset", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rcx), useFirst: false)) { SetUp = () => SetUpTables(present: false), TakesFreshEntries = true, BaseLoop = Use },
         new("cpuid", () => { }, Identify),
         new("cr3", () => c.mov(eax, NanobenchmarkLayout.Root), () => c.mov(cr3, rax)),
         new("cr3switch", PrepareSwitch, SwitchTwice),
@@ -145,10 +151,8 @@ internal sealed class NanobenchmarkOperations(Assembler c)
             c.mov(al, __byte_ptr[r10 + anchor * 0x1000]);
         if (useFirst)
             c.mov(al, __byte_ptr[rdx]);
-        if (store == null)
-            c.mov(r11, __qword_ptr[rbx]);
-        else
-            store();
+        c.mov(r11, __qword_ptr[rbx]);
+        store?.Invoke();
         if (!useFirst)
             c.mov(al, __byte_ptr[rdx]);
     }

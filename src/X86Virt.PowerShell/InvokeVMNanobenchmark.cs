@@ -22,8 +22,6 @@ namespace X86Virt.PowerShell;
 [OutputType(typeof(NanobenchmarkResult))]
 public sealed class InvokeVMNanobenchmark : PSCmdlet, IDisposable
 {
-    private const ulong Memory = 16 << 20;
-
     private readonly CancellationTokenSource _stop = new();
 
     /// <summary>The engines to measure; the default engine unless given.</summary>
@@ -55,33 +53,31 @@ public sealed class InvokeVMNanobenchmark : PSCmdlet, IDisposable
     /// <inheritdoc/>
     protected override void BeginProcessing()
     {
-        if (Operation.FirstOrDefault(o => !BuiltInGuest.NanobenchmarkOperations.Contains(o)) is { } unknown)
+        try
         {
-            var error = new MachineException("UnknownNanobenchmark", $"There is no operation '{unknown}'. Choose from {string.Join(", ", BuiltInGuest.NanobenchmarkOperations)}.");
-            ThrowTerminatingError(ErrorRecords.From(error, unknown));
+            NanobenchmarkImage.Check(Operation);
+        }
+        catch (MachineException e)
+        {
+            ThrowTerminatingError(ErrorRecords.From(e, Operation));
         }
     }
 
     /// <inheritdoc/>
     protected override void ProcessRecord()
     {
-        string image = System.IO.Path.GetTempFileName();
         try
         {
-            File.WriteAllBytes(image, BuiltInGuest.Nanobenchmark.Image);
+            using var image = new NanobenchmarkImage();
             foreach (EngineKind engine in Engine)
             {
                 foreach (PagingKind? paging in Paging.Length == 0 ? [null] : Paging.Select(p => (PagingKind?)p))
-                    MeasureAll(new MachineConfiguration { Name = "nanobenchmark", Engine = engine, Paging = paging, Kernel = image, MemorySize = Memory });
+                    MeasureAll(image.Configuration(engine, paging));
             }
         }
         catch (OperationCanceledException)
         {
             throw new PipelineStoppedException();
-        }
-        finally
-        {
-            File.Delete(image);
         }
     }
 

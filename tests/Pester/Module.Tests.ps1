@@ -2,7 +2,7 @@ BeforeDiscovery {
     . $PSScriptRoot/TestMachines.ps1
     $commands = @(foreach ($command in (Get-Module X86Virt).ExportedCmdlets.Values) { @{ Name = $command.Name; Command = $command } })
     $changing = @($commands | Where-Object { $_.Command.Verb -notin 'Get', 'Read', 'Receive', 'Wait', 'Resolve', 'Enter', 'Measure', 'Compare', 'Invoke', 'Show' })
-    $onMachines = @($commands | Where-Object { $_.Name -notin 'New-VirtualMachine', 'Get-VirtualMachine', 'Compare-VMEngine', 'Invoke-VMNanobenchmark', 'Export-VMBenchmarkImage', 'Export-VMReport', 'Show-VMReport' })
+    $onMachines = @($commands | Where-Object { $_.Name -notin 'New-VirtualMachine', 'Get-VirtualMachine', 'Compare-VMEngine', 'Invoke-VMNanobenchmark', 'Compare-VMNanobenchmark', 'Get-VMCostProfile', 'Measure-VMCostProfile', 'Export-VMBenchmarkImage', 'Export-VMReport', 'Show-VMReport' })
     $examples = @(
         foreach ($command in $commands) {
             foreach ($example in (Get-Help $command.Name -Full).examples.example) {

@@ -53,7 +53,7 @@ internal sealed record EngineRun(MachineStatistics Statistics, TranslationCacheI
     private static EngineRun Look(VirtualMachine machine, string console, string stopReason)
         => new(machine.ReadStatistics(), TranslationOf(machine), PagingOf(machine), machine.HostTime, console, stopReason);
 
-    private static PagingKind PagingOf(VirtualMachine machine)
+    internal static PagingKind PagingOf(VirtualMachine machine)
         => machine.Configuration.Paging ?? (machine.Inspect(cpu => cpu.Shadow != null) ? PagingKind.Shadow
             : machine.Engine == EngineKind.HardwareAssist ? PagingKind.Nested : PagingKind.Walk);
 

@@ -9,35 +9,13 @@ namespace X86Virt.Engine.Tests.Guests;
 public sealed partial class NanobenchmarkTests
 {
     private const int Iterations = 200;
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
 
     public static TheoryData<EngineKind> Engines => new(Enum.GetValues<EngineKind>());
 
     [GeneratedRegex("nano (?<name>[a-z0-9]+) count=(?<count>[0-9a-f]{16}) cycles=(?<cycles>[0-9a-f]{16}) check=(?<check>[0-9a-f]{16})\r\n")]
     private static partial Regex Line();
 
-    private static string Run(EngineKind engine, string commandLine) => Run(engine, null, commandLine).Console;
-
-    private static (string Console, MachineStatistics Statistics) Run(EngineKind engine, PagingKind? paging, string commandLine)
-    {
-        string image = Path.GetTempFileName();
-        try
-        {
-            File.WriteAllBytes(image, BuiltInGuest.Nanobenchmark.Image);
-            using var machine = new VirtualMachine(new MachineConfiguration
-            {
-                Name = "nanobenchmark", Engine = engine, Paging = paging, Kernel = image, MemorySize = 16 << 20, CommandLine = commandLine, NoReboot = true,
-            });
-            machine.Start();
-            Assert.True(machine.Wait(MachineState.Stopped, Limit, default), machine.Console.Read(0));
-            Assert.Equal(StopKind.PowerOff, machine.StopReason.Kind);
-            return (machine.Console.Read(0), machine.ReadStatistics());
-        }
-        finally
-        {
-            File.Delete(image);
-        }
-    }
+    private static string Run(EngineKind engine, string commandLine) => NanobenchmarkRun.Of(engine, null, commandLine).Console;
 
     private static ulong Number(Match line, string group) => Convert.ToUInt64(line.Groups[group].Value, 16);
 
@@ -72,8 +50,7 @@ public sealed partial class NanobenchmarkTests
     private static string PagingEvents(EngineKind engine, string operation)
     {
         const int Fewer = 512, More = 1024;
-        MachineStatistics Count(int iterations) => Run(engine, PagingKind.Shadow, $"operations={operation} iterations={iterations:D4}").Statistics;
-        return string.Join(", ", Count(Fewer + More).Since(Count(Fewer)).Exits
+        return string.Join(", ", NanobenchmarkRun.Difference(engine, PagingKind.Shadow, operation, Fewer, More).Exits
             .Where(e => e.Kind is ExitKind.TraceWrite or ExitKind.HiddenPageFault or ExitKind.TruePageFault or ExitKind.ShadowTable)
             .Select(e => $"{e.Kind} {e.Detail} {(double)e.Count / More}"));
     }
@@ -115,8 +92,8 @@ public sealed partial class NanobenchmarkTests
     {
         foreach (EngineKind engine in (EngineKind[])[EngineKind.Interpreter, EngineKind.DecodedCache, EngineKind.BinaryTranslation])
         {
-            long Count(int iterations) => Run(engine, null, $"operations={operation} iterations={iterations:D3}").Statistics.Exits.Where(e => e.Kind == kind).Sum(e => e.Count);
-            Assert.Equal(100 * each, Count(200) - Count(100));
+            MachineStatistics loop = NanobenchmarkRun.Difference(engine, null, operation, 100, 100);
+            Assert.Equal(100 * each, loop.Exits.Where(e => e.Kind == kind).Sum(e => e.Count));
         }
     }
 
@@ -134,7 +111,7 @@ public sealed partial class NanobenchmarkTests
         string serial = Path.GetTempFileName();
         try
         {
-            Qemu.Run(BuiltInGuest.Nanobenchmark.Image, Limit, "-serial", $"file:{serial}", "-append", $"iterations={Iterations}");
+            Qemu.Run(BuiltInGuest.Nanobenchmark.Image, NanobenchmarkRun.Limit, "-serial", $"file:{serial}", "-append", $"iterations={Iterations}");
             string console = File.ReadAllText(serial);
             AssertComplete(console[console.IndexOf("nano ready", StringComparison.Ordinal)..]);
         }

@@ -106,6 +106,9 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
     /// <summary>The detail of callouts of branches.</summary>
     internal const string BranchCallout = "branch: address not found, or slow access";
 
+    /// <summary>Details of hidden page faults, traces and nested paging that tell one sort from the others.</summary>
+    internal const string RefillDetail = "refill", NotPresentDetail = "not present", ReferenceDetail = "reference";
+
     internal static readonly MachineStatistics Zero = new(0, []);
 
     /// <summary>With -Engine HardwareAssist, what exits cost, by reason; empty with every other engine.</summary>
@@ -169,12 +172,12 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
 
         void AddPaging(in PagingCounts p)
         {
-            Add(ExitKind.HiddenPageFault, p.Refills - p.FirstUses, null, "refill");
+            Add(ExitKind.HiddenPageFault, p.Refills - p.FirstUses, null, RefillDetail);
             Add(ExitKind.HiddenPageFault, p.FirstUses, null, "first use");
             Add(ExitKind.HiddenPageFault, p.Walks, null, "walk");
             Add(ExitKind.TruePageFault, p.TrueFaults);
             Add(ExitKind.TraceWrite, p.TraceWrites - p.TraceClears, null, "present");
-            Add(ExitKind.TraceWrite, p.TraceClears, null, "not present");
+            Add(ExitKind.TraceWrite, p.TraceClears, null, NotPresentDetail);
             Add(ExitKind.ShadowTable, p.TablesMade, null, "made");
             Add(ExitKind.ShadowTable, p.TablesEvicted, null, "evicted");
             Add(ExitKind.ShadowTable, p.TablesDropped, null, "dropped");
@@ -189,7 +192,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
             foreach ((SvmExitCode code, long count) in counts.Snapshot())
                 Add(ExitKind.GuestExit, count, (long)code, SvmExitName.Of(code));
             Add(ExitKind.NestedPaging, counts.NestedWalks, null, "walk");
-            Add(ExitKind.NestedPaging, counts.NestedReferences, null, "reference");
+            Add(ExitKind.NestedPaging, counts.NestedReferences, null, ReferenceDetail);
             Add(ExitKind.NestedPaging, counts.NestedTlbHits, null, "hit");
         }
 

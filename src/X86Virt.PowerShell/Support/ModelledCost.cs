@@ -1,0 +1,18 @@
+using X86Virt.Engine;
+using X86Virt.Engine.Costs;
+
+namespace X86Virt.PowerShell;
+
+/// <summary>Counts of what cmdlets write, as the cost model takes them.</summary>
+internal static class ModelledCost
+{
+    public static EventCounts CountsOf(VirtualMachine machine) => EventCounts.Of(machine.ReadStatistics(), HasExits(machine.Engine));
+
+    public static EventCounts CountsOf(EngineMeasurement m) => EventCounts.Of(new MachineStatistics(m.Instructions, m.Exits), HasExits(m.Engine));
+
+    /// <summary>Those of one iteration.</summary>
+    public static EventCounts CountsOf(NanobenchmarkResult result)
+        => EventCounts.Of(result.Instructions, result.Events.Select(e => new CountedExit(e.Kind, e.Number, e.Detail, e.PerIteration)), HasExits(result.Engine));
+
+    private static bool HasExits(EngineKind engine) => engine == EngineKind.HardwareAssist;
+}

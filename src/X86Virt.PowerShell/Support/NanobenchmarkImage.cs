@@ -1,0 +1,26 @@
+using X86Virt.Engine;
+using X86Virt.Engine.Processor;
+using X86Virt.Guests;
+
+namespace X86Virt.PowerShell;
+
+/// <summary>The nanobenchmark kernel in a file, as long as it is needed.</summary>
+internal sealed class NanobenchmarkImage : IDisposable
+{
+    private const ulong Memory = 16 << 20;
+
+    private readonly string _path = Path.GetTempFileName();
+
+    public NanobenchmarkImage() => File.WriteAllBytes(_path, BuiltInGuest.Nanobenchmark.Image);
+
+    public MachineConfiguration Configuration(EngineKind engine, PagingKind? paging)
+        => new() { Name = "nanobenchmark", Engine = engine, Paging = paging, Kernel = _path, MemorySize = Memory };
+
+    public static void Check(IEnumerable<string> operations)
+    {
+        if (operations.FirstOrDefault(o => !BuiltInGuest.NanobenchmarkOperations.Contains(o)) is { } unknown)
+            throw new MachineException("UnknownNanobenchmark", $"There is no operation '{unknown}'. Choose from {string.Join(", ", BuiltInGuest.NanobenchmarkOperations)}.");
+    }
+
+    public void Dispose() => File.Delete(_path);
+}

@@ -1,0 +1,47 @@
+using X86Virt.Engine.Processor;
+using X86Virt.Guests;
+using Xunit;
+
+namespace X86Virt.Engine.Tests.Guests;
+
+/// <summary>Runs of the nanobenchmark kernel.</summary>
+internal static class NanobenchmarkRun
+{
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
+
+    public static (string Console, MachineStatistics Statistics) Of(EngineKind engine, PagingKind? paging, string commandLine)
+        => WithImage(image => Once(image, engine, paging, commandLine));
+
+    /// <summary>What so many more iterations of an operation count. Both runs are of one file, whose name is part of the command line that the guest reads.</summary>
+    public static MachineStatistics Difference(EngineKind engine, PagingKind? paging, string operation, int fewer, int more) => WithImage(image =>
+    {
+        MachineStatistics Count(int iterations) => Once(image, engine, paging, $"operations={operation} iterations={iterations:D9}").Statistics;
+        return Count(fewer + more).Since(Count(fewer));
+    });
+
+    private static T WithImage<T>(Func<string, T> run)
+    {
+        string image = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllBytes(image, BuiltInGuest.Nanobenchmark.Image);
+            return run(image);
+        }
+        finally
+        {
+            File.Delete(image);
+        }
+    }
+
+    private static (string Console, MachineStatistics Statistics) Once(string image, EngineKind engine, PagingKind? paging, string commandLine)
+    {
+        using var machine = new VirtualMachine(new MachineConfiguration
+        {
+            Name = "nanobenchmark", Engine = engine, Paging = paging, Kernel = image, MemorySize = 16 << 20, CommandLine = commandLine, NoReboot = true,
+        });
+        machine.Start();
+        Assert.True(machine.Wait(MachineState.Stopped, Limit, default), machine.Console.Read(0));
+        Assert.Equal(StopKind.PowerOff, machine.StopReason.Kind);
+        return (machine.Console.Read(0), machine.ReadStatistics());
+    }
+}
