@@ -33,7 +33,7 @@ public sealed class GetVMCost : PSCmdlet
     public string[] Name { get; set; } = [];
 
     /// <summary>The machines, as New-VirtualMachine and Get-VirtualMachine write them.</summary>
-    [Parameter(ParameterSetName = ByMachine, Mandatory = true, ValueFromPipeline = true)]
+    [Parameter(ParameterSetName = ByMachine, Mandatory = true, Position = 0, ValueFromPipeline = true)]
     [ValidateNotNullOrEmpty]
     public VirtualMachine[] VM { get; set; } = [];
 

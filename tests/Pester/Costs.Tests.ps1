@@ -60,7 +60,7 @@ Describe 'Get-VMCost' {
     It 'prices one run under every profile' {
         foreach ($name in 'Pentium4-672', 'Core2') {
             $costs = Get-VMCost test-costs -Profile $name
-            ($costs | Where-Object Event -EQ SystemCall).Count | Should -Be 100, 100, 100
+            $costs | Where-Object Event -EQ SystemCall | ForEach-Object Count | Should -Be 100, 100, 100
             ($costs.Technique | Select-Object -Unique) | Should -Be 'Native', 'SoftwareVmm', 'HardwareVmm'
         }
         $p4 = $vm | Get-VMCost -Technique SoftwareVmm | Where-Object Event -EQ SystemCall
