@@ -39,6 +39,7 @@
         'New-VirtualMachine'
         'Read-VMMemory'
         'Receive-VMConsole'
+        'Register-VmExitEvent'
         'Remove-VirtualMachine'
         'Remove-VMBreakpoint'
         'Resolve-VMAddress'

@@ -165,3 +165,55 @@ Describe 'Set-VmcbIntercept' {
         { & ([scriptblock]::Create("$Line -ErrorAction Stop")) } | Should -Throw -ErrorId "$Id,X86Virt.PowerShell.SetVmcbIntercept" -ExpectedMessage $Says
     }
 }
+
+Describe 'Register-VmExitEvent' {
+    AfterEach {
+        Get-EventSubscriber | Where-Object SourceIdentifier -like 'test-*' | Unregister-Event
+        Get-Event | Where-Object SourceIdentifier -like 'test-*' | Remove-Event
+        Remove-TestMachine
+    }
+
+    It 'has an event for each exit that is wanted' {
+        $vm = New-TestMachine test-events $TestGuest.Ok $assist
+        Register-VmExitEvent $vm -Reason P*T -SourceIdentifier test-ports | Should -BeNullOrEmpty
+        Start-VM $vm; Wait-VM $vm -Timeout 60
+        $events = foreach ($i in 1..3) { $event = Wait-Event test-ports -Timeout 60; Remove-Event -EventIdentifier $event.EventIdentifier; $event }
+        ($events | ForEach-Object { $_.SourceEventArgs.Exit.Detail }) -join '; ' | Should -Be 'port 0x3f8 out, 1 byte: 0x6f; port 0x3f8 out, 1 byte: 0x6b; port 0x3f8 out, 1 byte: 0xa'
+        $events[0].SourceEventArgs.VM | Should -Be $vm
+    }
+
+    It 'runs an action, for as many events as wanted' {
+        $vm = New-TestMachine test-action "9c 9c 9c $($TestGuest.Ok)" $assist
+        Set-VmcbIntercept $vm -Instruction Pushf
+        $global:testExits = [Collections.Generic.List[string]]::new()
+        $job = Register-VmExitEvent $vm -Requested -SourceIdentifier test-action -MaxTriggerCount 2 -MessageData ' now' -Action {
+            param($from, $what)
+            $global:testExits.Add("$($what.VM) $($EventArgs.Exit.Disassembly)$($Event.MessageData)") # what it is
+        }
+        Start-VM $vm; Wait-VM $vm -Timeout 60
+        # Actions run between statements.
+        for ($end = [DateTime]::UtcNow.AddSeconds(60); $global:testExits.Count -lt 2 -and [DateTime]::UtcNow -lt $end; ) { Start-Sleep -Milliseconds 10 }
+        $global:testExits -join '; ' | Should -Be 'test-action pushf now; test-action pushf now'
+        Remove-Job $job -Force
+        $global:testExits = $null
+    }
+
+    It 'never holds the guest up, whoever receives nothing' {
+        # inc ax; out 0x80, al; jmp back
+        $vm = New-TestMachine test-flood '40 e6 80 eb fb' $assist
+        Register-VmExitEvent $vm -SourceIdentifier test-flood
+        Step-VM $vm -Count 60000
+        $vm.InstructionsRetired | Should -Be 60000
+        $null = Wait-Event test-flood -Timeout 60
+        @(Get-Event -SourceIdentifier test-flood).Count | Should -BeLessOrEqual 1000
+    }
+
+    It 'ends with its subscription, and refuses a name twice' {
+        $vm = New-TestMachine test-twice $TestGuest.Spin $assist
+        Register-VmExitEvent $vm -SourceIdentifier test-twice
+        { Register-VmExitEvent $vm -SourceIdentifier test-twice -ErrorAction Stop } | Should -Throw -ErrorId 'SourceIdentifierExists,X86Virt.PowerShell.RegisterVmExitEvent'
+        Unregister-Event test-twice
+        Register-VmExitEvent $vm -SourceIdentifier test-twice
+        { Register-VmExitEvent $vm -SourceIdentifier test-other -Action { process { 1 } } -ErrorAction Stop } | Should -Throw -ErrorId 'InvalidAction,X86Virt.PowerShell.RegisterVmExitEvent'
+    }
+}

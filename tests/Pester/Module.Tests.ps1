@@ -1,7 +1,7 @@
 BeforeDiscovery {
     . $PSScriptRoot/TestMachines.ps1
     $commands = @(foreach ($command in (Get-Module X86Virt).ExportedCmdlets.Values) { @{ Name = $command.Name; Command = $command } })
-    $changing = @($commands | Where-Object { $_.Command.Verb -notin 'Get', 'Read', 'Receive', 'Wait', 'Resolve', 'Enter', 'Measure', 'Compare', 'Invoke', 'Show' })
+    $changing = @($commands | Where-Object { $_.Command.Verb -notin 'Get', 'Read', 'Receive', 'Wait', 'Resolve', 'Enter', 'Measure', 'Compare', 'Invoke', 'Register', 'Show' })
     $onMachines = @($commands | Where-Object { $_.Name -notin 'New-VirtualMachine', 'Get-VirtualMachine', 'Compare-VMEngine', 'Invoke-VMNanobenchmark', 'Compare-VMNanobenchmark', 'Get-VMCostProfile', 'Measure-VMCostProfile', 'Export-VMBenchmarkImage', 'Export-VMReport', 'Show-VMReport' })
     $examples = @(
         foreach ($command in $commands) {

@@ -11,9 +11,13 @@ public sealed partial class VirtualMachine
     /// <exception cref="MachineException">NoVmExits: the machine's engine has none.</exception>
     public IReadOnlyList<VmExit> ReadExits(int count, bool requested = false, DisassemblySyntax syntax = DisassemblySyntax.Intel)
     {
-        List<ExitEntry> entries = RingOf(requested).ReadBeyond(0);
+        List<ExitEntry> entries = RingOf(requested).ReadBeyond(0, int.MaxValue, out _);
         return [.. entries.Skip(entries.Count - count).Select(e => VmExit.Of(Name, e, syntax))];
     }
+
+    /// <summary>The last exits, then others as they come.</summary>
+    /// <exception cref="MachineException">NoVmExits.</exception>
+    public VmExitFollower FollowExits(int last, bool requested, DisassemblySyntax syntax) => new(this, RingOf(requested), last, requested, syntax);
 
     /// <summary>
     /// The last exits, then others as they come, until the machine stops or it is cancelled. A guest that exits faster than they are taken does not wait: the
@@ -22,39 +26,34 @@ public sealed partial class VirtualMachine
     /// <exception cref="MachineException">NoVmExits.</exception>
     public IEnumerable<VmExit> FollowExits(int last, bool requested, DisassemblySyntax syntax, CancellationToken cancellation)
     {
-        ExitRing ring = RingOf(requested);
-        return Follow(ring, ring.Count - last);
+        VmExitFollower follower = FollowExits(last, requested, syntax);
+        return Follow();
 
-        IEnumerable<VmExit> Follow(ExitRing ring, long position)
+        IEnumerable<VmExit> Follow()
         {
-            while (!cancellation.IsCancellationRequested)
+            bool last = false;
+            while (!last && !cancellation.IsCancellationRequested)
             {
                 // The state first: what a machine did before it stopped must be seen.
-                bool last = State == MachineState.Stopped;
-                long end = ring.Count;
-                foreach (ExitEntry e in ring.ReadBeyond(position))
-                {
-                    yield return VmExit.Of(Name, e, syntax);
-                    if (cancellation.IsCancellationRequested)
-                        yield break;
-                }
-                if (last && ring.Count == end)
-                    yield break;
-                if (end == position)
+                last = State == MachineState.Stopped;
+                IReadOnlyList<VmExit> exits = follower.Read();
+                foreach (VmExit exit in exits.TakeWhile(_ => !cancellation.IsCancellationRequested))
+                    yield return exit;
+                if (!last && exits.Count == 0)
                     cancellation.WaitHandle.WaitOne(s_exitLook);
-                position = end;
             }
         }
     }
 
+    /// <summary>Whether the machine is no more.</summary>
+    public bool IsRemoved => _disposed;
+
+    internal ExitRing? FindExitRing(bool requested) => _engine is not HardwareAssist monitor ? null : requested ? monitor.Exits.Requested : monitor.Exits.All;
+
     /// <summary>Whether the machine's engine has exits.</summary>
     public bool HasVmExits => _engine is HardwareAssist;
 
-    private ExitRing RingOf(bool requested)
-    {
-        ExitLog log = Hypervisor.Exits;
-        return requested ? log.Requested : log.All;
-    }
+    private ExitRing RingOf(bool requested) => requested ? Hypervisor.Exits.Requested : Hypervisor.Exits.All;
 
     private HardwareAssist Hypervisor
     {

@@ -92,6 +92,26 @@ public sealed class ExitLogTests : IDisposable
     }
 
     [Fact]
+    public void FollowsAMachineThroughOtherEngines()
+    {
+        using VirtualMachine machine = Machine(EngineKind.BinaryTranslation, 0x9C, 0xE6, 0x80, 0xEB, 0xFB);
+        VmExitFollower follower = machine.FollowExits(0, false, DisassemblySyntax.Intel);
+        machine.Step(4);
+        Assert.Equal(["PORT"], follower.Read().Where(e => e.Reason == "PORT").Select(e => e.Reason));
+        machine.Stop();
+        machine.Reconfigure(machine.Configuration with { Engine = EngineKind.Interpreter });
+        machine.Step(30);
+        Assert.Empty(follower.Read());
+        machine.Stop();
+        machine.Reconfigure(machine.Configuration with { Engine = EngineKind.HardwareAssist });
+        machine.Step(4);
+        Assert.Equal(["PORT"], follower.Read().Where(e => e.Reason == "PORT").Select(e => e.Reason));
+        machine.Step(3 * 2 * ExitLog.Size);
+        Assert.Equal(ExitLog.Size - 1, follower.Read().Count);
+        Assert.True(follower.Missed > ExitLog.Size / 2);
+    }
+
+    [Fact]
     public void TellsWhereThereAreNone()
     {
         File.WriteAllBytes(_file, [0xF4]);
@@ -110,9 +130,11 @@ public sealed class ExitLogTests : IDisposable
             ring.Publish();
         }
         // One place is that of the next.
-        Assert.Equal([14, 15, 16, 17, 18, 19, 20], ring.ReadBeyond(0).Select(e => e.Number));
-        Assert.Equal([19, 20], ring.ReadBeyond(18).Select(e => e.Number));
-        Assert.Empty(ring.ReadBeyond(20));
+        Assert.Equal([14, 15, 16, 17, 18, 19, 20], ring.ReadBeyond(0, 100, out _).Select(e => e.Number));
+        Assert.Equal([19, 20], ring.ReadBeyond(18, 100, out _).Select(e => e.Number));
+        Assert.Empty(ring.ReadBeyond(20, 100, out _));
+        Assert.Equal([14, 15], ring.ReadBeyond(5, 2, out long next).Select(e => e.Number));
+        Assert.Equal(15, next);
     }
 
     [Fact]
@@ -134,7 +156,7 @@ public sealed class ExitLogTests : IDisposable
         long position = 0, read = 0;
         while (position < Written)
         {
-            foreach (ExitEntry e in ring.ReadBeyond(position))
+            foreach (ExitEntry e in ring.ReadBeyond(position, 40, out _))
             {
                 Assert.Equal((e.Number, (ulong)e.Number), (e.HostTicks, e.Info1));
                 Assert.True(e.Number > position);

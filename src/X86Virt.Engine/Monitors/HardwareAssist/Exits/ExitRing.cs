@@ -17,12 +17,16 @@ internal sealed class ExitRing(int size)
 
     public void Publish() => Volatile.Write(ref _published, _published + 1);
 
-    /// <summary>The entries behind the first <paramref name="position"/>, as far as they are still there.</summary>
-    public List<ExitEntry> ReadBeyond(long position)
+    /// <summary>
+    /// At most so many entries behind the first <paramref name="position"/>, the oldest that are still there; those behind <paramref name="next"/> were not looked at.
+    /// </summary>
+    public List<ExitEntry> ReadBeyond(long position, int most, out long next)
     {
         long end = Count;
-        var read = new List<ExitEntry>();
-        for (long i = Math.Max(position, Oldest(end)); i < end; i++)
+        long first = Math.Max(position, Oldest(end));
+        next = Math.Max(position, most < end - first ? first + most : end);
+        var read = new List<ExitEntry>((int)(next - first));
+        for (long i = first; i < next; i++)
         {
             ExitEntry copy = _entries[i & (_entries.Length - 1)];
             Interlocked.MemoryBarrier();
