@@ -146,6 +146,7 @@ public sealed class CompareVMEngine : MachineSettingsCmdlet, IDisposable
             Agrees = run.Console == _first.Console && run.Statistics.InstructionsRetired == _first.Statistics.InstructionsRetired,
             Exits = run.Statistics.Exits,
             Overheads = Overhead.BySource(run.Statistics, run.Translation),
+            ExitReasons = run.Statistics.Reasons,
             Translation = run.Translation,
             Console = run.Console,
             StopReason = run.StopReason,

@@ -96,15 +96,17 @@ public static partial class ChartRenderer
     private static void DrawLying(Plot plot, Chart chart, ValueScale scale)
     {
         int rows = chart.Categories.Count;
-        var ends = new double[rows];
+        // Values below 0 are stacked on the other side.
+        double[] above = new double[rows], below = new double[rows];
         for (int s = 0; s < chart.Series.Count; s++)
         {
-            double[] starts = [.. ends];
+            ChartSeries series = chart.Series[s];
+            double[] starts = [.. Enumerable.Range(0, rows).Select(c => series.Values[c] < 0 ? below[c] : above[c])];
             BarPlot bars = AddBars(plot, chart, s, scale, c => rows - 1 - c, c => chart.Layout == ChartLayout.Stacked ? starts[c] : scale.Base, LyingBarWidth, horizontal: true);
             if (chart.Layout != ChartLayout.Stacked)
-                LabelValues(bars, chart.Series[s]);
+                LabelValues(bars, series);
             for (int c = 0; c < rows; c++)
-                ends[c] += double.IsFinite(chart.Series[s].Values[c]) ? chart.Series[s].Values[c] : 0;
+                (series.Values[c] < 0 ? below : above)[c] += double.IsFinite(series.Values[c]) ? series.Values[c] : 0;
         }
         plot.Axes.Left.TickGenerator = new NumericManual([.. Enumerable.Range(0, rows).Select(i => (double)(rows - 1 - i))], [.. chart.Categories]);
         plot.Axes.Left.MajorTickStyle.Length = 0;
@@ -139,5 +141,6 @@ public static partial class ChartRenderer
         foreach (Bar bar in bars.Bars)
             bar.Label = ValueText.Of(shown[rows - 1 - (int)Math.Round(bar.Position)]);
         bars.ValueLabelStyle.FontSize = 12;
+        bars.ValueLabelStyle.FontName = Font();
     }
 }

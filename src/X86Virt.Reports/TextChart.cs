@@ -65,5 +65,6 @@ public static class TextChart
         yield return string.Join("  ", chart.Series.Select((s, i) => $"{Fillings[i % Fillings.Length]} {s.Name}"));
     }
 
-    private static double ValueOf(ChartSeries series, int category) => double.IsFinite(series.Values[category]) ? series.Values[category] : 0;
+    /// <summary>What is below 0 has no place in a bar of text.</summary>
+    private static double ValueOf(ChartSeries series, int category) => double.IsFinite(series.Values[category]) ? Math.Max(0, series.Values[category]) : 0;
 }

@@ -8,13 +8,14 @@ internal sealed class ValueScale
 {
     private const double Headroom = 1.12;
 
-    private readonly bool _logarithmic;
+    private readonly bool _logarithmic, _stacked;
 
     public ValueScale(Chart chart)
     {
-        _logarithmic = chart.Logarithmic && chart.Layout != ChartLayout.Stacked;
-        double[] values = chart.Layout == ChartLayout.Stacked ? Sums(chart) : [.. chart.Series.SelectMany(s => s.Values)];
-        double[] shown = [.. values.Where(Shows)];
+        _stacked = chart.Layout == ChartLayout.Stacked;
+        _logarithmic = chart.Logarithmic && !_stacked;
+        double[] values = _stacked ? Sums(chart, 1) : [.. chart.Series.SelectMany(s => s.Values)];
+        double[] shown = [.. values.Where(v => double.IsFinite(v) && v > 0)];
         double largest = shown.Length == 0 ? 1 : shown.Max();
         if (_logarithmic)
         {
@@ -26,6 +27,7 @@ internal sealed class ValueScale
         else
         {
             Top = largest * Headroom;
+            Base = _stacked ? -Sums(chart, -1).Max() * Headroom : 0;
             Ticks = new NumericAutomatic { LabelFormatter = ValueText.Of, TargetTickCount = 8 };
         }
     }
@@ -35,12 +37,14 @@ internal sealed class ValueScale
     public double Top { get; }
     public ITickGenerator Ticks { get; }
 
-    public bool Shows(double value) => double.IsFinite(value) && value > 0;
+    /// <summary>Whether a value has a bar: below 0 where bars are stacked, on the other side.</summary>
+    public bool Shows(double value) => double.IsFinite(value) && (value > 0 || (_stacked && value < 0));
 
     public double Of(double value) => _logarithmic ? Math.Log10(value) : value;
 
-    private static double[] Sums(Chart chart)
-        => [.. Enumerable.Range(0, chart.Categories.Count).Select(c => chart.Series.Sum(s => double.IsFinite(s.Values[c]) ? s.Values[c] : 0))];
+    /// <summary>Of the values of one sign, for each category.</summary>
+    private static double[] Sums(Chart chart, int sign)
+        => [.. Enumerable.Range(0, chart.Categories.Count).Select(c => chart.Series.Sum(s => double.IsFinite(s.Values[c]) ? Math.Max(0, s.Values[c] * sign) : 0))];
 
     private static NumericManual Decades(int from, int to)
     {

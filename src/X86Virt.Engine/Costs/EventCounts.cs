@@ -22,6 +22,9 @@ public sealed class EventCounts
     /// </summary>
     public IEnumerable<CostTechnique> Techniques => Enum.GetValues<CostTechnique>().Where(t => t != CostTechnique.SoftwareVmm || !HasExits);
 
+    /// <summary>Stores to traced page tables where each of them was an exit for a page fault, and is priced as that.</summary>
+    internal double TracesAtExits { get; private init; }
+
     public double this[CostEvent e] => _counts[(int)e];
 
     /// <param name="instructions">Instructions retired.</param>
@@ -31,9 +34,10 @@ public sealed class EventCounts
     /// </param>
     public static EventCounts Of(double instructions, IEnumerable<CountedExit> exits, bool hasExits)
     {
-        var counts = new EventCounts(hasExits);
+        CountedExit[] all = [.. exits];
+        var counts = new EventCounts(hasExits) { TracesAtExits = hasExits ? all.Where(e => e.Kind == ExitKind.TraceWrite).Sum(e => e.Count) : 0 };
         double ordinary = instructions;
-        foreach (CountedExit exit in exits)
+        foreach (CountedExit exit in all)
         {
             if (EventOf(exit, hasExits) is not { } e)
                 continue;

@@ -38,6 +38,9 @@ public sealed record EngineMeasurement
     /// <summary>The counts by source of overhead, and host time where it is measured.</summary>
     public required IReadOnlyList<Overhead> Overheads { get; init; }
 
+    /// <summary>What #VMEXITs cost of the host's time, by reason; empty without HardwareAssist.</summary>
+    public required IReadOnlyList<VmExitStatistics> ExitReasons { get; init; }
+
     /// <summary>What the translator did; null where nothing is translated, or only to execute the code of virtual silicon.</summary>
     public required TranslationCacheInfo? Translation { get; init; }
 

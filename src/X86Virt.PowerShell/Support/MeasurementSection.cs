@@ -1,5 +1,7 @@
 using System.Globalization;
 using X86Virt.Engine;
+using X86Virt.Engine.Costs;
+using X86Virt.Engine.Processor;
 using X86Virt.Reports;
 
 namespace X86Virt.PowerShell;
@@ -8,6 +10,9 @@ namespace X86Virt.PowerShell;
 internal static class MeasurementSection
 {
     private const int ConsoleTail = 4000;
+
+    /// <summary>The processor of the paper's figures.</summary>
+    private static readonly CostProfile s_profile = CostProfiles.Pentium4;
 
     public static ReportSection Of(string guest, IReadOnlyList<EngineMeasurement> measurements)
     {
@@ -30,6 +35,7 @@ internal static class MeasurementSection
                     Categories = names,
                     Series = [new ChartSeries("seconds", [.. measurements.Select(m => m.Seconds)])],
                 },
+                .. ModelledOverheadCharts(measurements),
                 new Chart
                 {
                     Title = "Causes of overhead by source",
@@ -39,7 +45,7 @@ internal static class MeasurementSection
                     Series = [.. Enum.GetValues<OverheadSource>().Select(s => new ChartSeries(NameOf(s), [.. measurements.Select(m => (double)CountOf(m, s))]))],
                 },
             ],
-            Tables = [Figures(measurements), Sources(measurements), Exits(measurements)],
+            Tables = [Figures(measurements), .. ModelledOverheadTables(measurements), Sources(measurements), .. ExitReasons(measurements), Exits(measurements)],
             Texts = [.. measurements.Where((m, i) => i == 0 || !m.Agrees).Select(m => new ReportText($"Console on {NameOf(m)}, its end", m.Console[Math.Max(0, m.Console.Length - ConsoleTail)..]))],
         };
     }
@@ -59,6 +65,42 @@ internal static class MeasurementSection
         OverheadSource.Other => "other",
         _ => $"{source}",
     };
+
+    /// <summary>The paper's two techniques, modelled from what a machine with shadow page tables counted; exits of hardware as they were counted.</summary>
+    private static IEnumerable<(string Name, IReadOnlyList<ModelledOverhead> Overheads)> Modelled(IReadOnlyList<EngineMeasurement> measurements)
+    {
+        foreach (EngineMeasurement m in measurements.Where(m => m.Engine == EngineKind.HardwareAssist || (m.Translation != null && m.Paging == PagingKind.Shadow)))
+        {
+            EventCounts counts = ModelledCost.CountsOf(m);
+            foreach (CostTechnique technique in counts.Techniques.Where(t => t != CostTechnique.Native))
+                yield return ($"{technique}, counts of {NameOf(m)}", ModelledOverhead.Of(s_profile, technique, counts));
+        }
+    }
+
+    private static IEnumerable<Chart> ModelledOverheadCharts(IReadOnlyList<EngineMeasurement> measurements)
+    {
+        (string Name, IReadOnlyList<ModelledOverhead> Overheads)[] modelled = [.. Modelled(measurements)];
+        if (modelled.Length == 0)
+            yield break;
+        yield return new Chart
+        {
+            Title = "Modelled overhead by source",
+            ValueName = $"seconds more than the bare processor ({s_profile.Processor})",
+            Layout = ChartLayout.Stacked,
+            Categories = [.. modelled.Select(m => m.Name)],
+            Series = [.. Enum.GetValues<OverheadSource>().Select(s => new ChartSeries(NameOf(s), [.. modelled.Select(m => m.Overheads.First(o => o.Source == s).Seconds)]))],
+        };
+    }
+
+    private static IEnumerable<ReportTable> ModelledOverheadTables(IReadOnlyList<EngineMeasurement> measurements)
+    {
+        (string Name, IReadOnlyList<ModelledOverhead> Overheads)[] modelled = [.. Modelled(measurements)];
+        if (modelled.Length == 0)
+            yield break;
+        yield return new ReportTable($"Modelled overhead by source, seconds ({s_profile.Name}; Get-VMCost has the prices and where they are from)",
+            [new("Technique"), .. Enum.GetValues<OverheadSource>().Select(s => new ReportColumn(NameOf(s), true)), new("all", true)],
+            [.. modelled.Select(m => (string[])[m.Name, .. m.Overheads.Select(o => Seconds(o.Seconds)), Seconds(m.Overheads.Sum(o => o.Seconds))])]);
+    }
 
     private static long CountOf(EngineMeasurement measurement, OverheadSource source) => measurement.Overheads.FirstOrDefault(o => o.Source == source)?.Count ?? 0;
 
@@ -85,6 +127,21 @@ internal static class MeasurementSection
                 translating is { } time ? Seconds(time.TotalSeconds) : "", translating is { } part && m.Seconds > 0 ? (part.TotalSeconds / m.HostSeconds[0]).ToString("0 %", CultureInfo.InvariantCulture) : "",
             ];
         })]);
+
+    /// <summary>Host time is that of the first run, as the counts are.</summary>
+    private static IEnumerable<ReportTable> ExitReasons(IReadOnlyList<EngineMeasurement> measurements)
+    {
+        string[][] rows =
+        [
+            .. measurements.SelectMany(m => m.ExitReasons.Select(r => new[]
+            {
+                NameOf(m), r.Reason, ReportBuilder.Number(r.Count), ValueText.Of(r.MeanNanoseconds), ValueText.Of(r.HostTime.TotalMilliseconds), (r.HostTime.TotalSeconds / m.HostSeconds[0]).ToString("0.0 %", CultureInfo.InvariantCulture),
+            })),
+        ];
+        if (rows.Length > 0)
+            yield return new ReportTable("Host time of exits, from the exit until the guest can go on",
+                [new("Configuration"), new("Reason"), new("Count", true), new("Mean, ns", true), new("All, ms", true), new("of host time", true)], rows);
+    }
 
     /// <summary>A row for each kind of exit, a column for each configuration.</summary>
     private static ReportTable Exits(IReadOnlyList<EngineMeasurement> measurements)

@@ -13,9 +13,10 @@ internal sealed class ReportBuilder
     private readonly List<NanobenchmarkResult> _nanobenchmarks = [];
     private readonly List<EngineMeasurement> _measurements = [];
     private readonly List<ExitCount> _exits = [];
+    private readonly List<VmExitStatistics> _reasons = [];
     private readonly List<PSObject> _others = [];
 
-    public bool IsEmpty => _nanobenchmarks.Count + _measurements.Count + _exits.Count + _others.Count == 0;
+    public bool IsEmpty => _nanobenchmarks.Count + _measurements.Count + _exits.Count + _reasons.Count + _others.Count == 0;
 
     public void Add(PSObject result)
     {
@@ -29,6 +30,9 @@ internal sealed class ReportBuilder
                 break;
             case ExitCount exit:
                 _exits.Add(exit);
+                break;
+            case VmExitStatistics reason:
+                _reasons.Add(reason);
                 break;
             default:
                 _others.Add(result);
@@ -44,6 +48,8 @@ internal sealed class ReportBuilder
         sections.AddRange(_measurements.GroupBy(m => GuestText.Of(m.Configuration)).Select(g => MeasurementSection.Of(g.Key, [.. g])));
         if (_exits.Count > 0)
             sections.Add(ExitSection());
+        if (_reasons.Count > 0)
+            sections.Add(ReasonSection());
         sections.AddRange(_others.GroupBy(o => o.TypeNames[0]).Select(g => OtherSection([.. g])));
         return new Report
         {
@@ -61,7 +67,36 @@ internal sealed class ReportBuilder
         Tables = [ExitTable("All exits", _exits)],
     };
 
-    public static Chart ExitChart(string title, IEnumerable<ExitCount> exits)
+    private ReportSection ReasonSection()
+    {
+        VmExitStatistics[] shown = [.. _reasons.OrderByDescending(r => r.HostTime)];
+        return new ReportSection
+        {
+            Title = "Exits of hardware assist",
+            Charts =
+            [
+                new Chart
+                {
+                    Title = "Host time of exits by reason",
+                    ValueName = "milliseconds, from the exit until the guest can go on",
+                    Categories = [.. shown.Take(MostBars).Select(r => r.Reason)],
+                    Series = [new ChartSeries("ms", [.. shown.Take(MostBars).Select(r => r.HostTime.TotalMilliseconds)])],
+                },
+            ],
+            Tables =
+            [
+                new ReportTable("Exits by reason",
+                    [new("Reason"), new("Count", true), new("Share", true), new("Host time, ms", true), new("Mean, ns", true), new("50 %, ns", true), new("90 %, ns", true), new("99 %, ns", true)],
+                    [.. shown.Select(r => new[]
+                    {
+                        r.Reason, Number(r.Count), r.Share.ToString("0.0 %", CultureInfo.InvariantCulture), ValueText.Of(r.HostTime.TotalMilliseconds),
+                        ValueText.Of(r.MeanNanoseconds), ValueText.Of(r.Percentile50), ValueText.Of(r.Percentile90), ValueText.Of(r.Percentile99),
+                    })]),
+            ],
+        };
+    }
+
+    private static Chart ExitChart(string title, IEnumerable<ExitCount> exits)
     {
         ExitCount[] shown = [.. exits.OrderByDescending(e => e.Count).Take(MostBars)];
         return new Chart

@@ -52,6 +52,15 @@ public sealed class ReportTests
     }
 
     [Fact]
+    public void StackedValuesBelowZeroAreOnTheOtherSide()
+    {
+        XElement svg = Draw(Stacked with { Series = [new ChartSeries("A", [30, 10]), new ChartSeries("B", [-10, 0])] });
+        XElement below = Assert.Single(svg.Descendants(s_svg + "rect"), r => (string?)r.Attribute("fill") == "#E69F00" && Number(r, "width") > 25);
+        double zero = svg.Descendants(s_svg + "rect").Where(r => (string?)r.Attribute("fill") == "#0072B2" && Number(r, "width") > 25).Min(r => Number(r, "x"));
+        Assert.Equal(zero, Number(below, "x") + Number(below, "width"), 1.0);
+    }
+
+    [Fact]
     public void IdentifiersOfOneChartAreNotThoseOfAnother()
     {
         string svg = ChartRenderer.ToSvg(Grouped, "c7");
