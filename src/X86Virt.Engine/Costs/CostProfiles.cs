@@ -21,7 +21,7 @@ public static class CostProfiles
             Row(IndirectBranch, "A return with its call, beyond the call's one cycle", 11 - 1, "branch", "callret", CostTechnique.Native, CostBasis.Published),
             Row(SystemCall, "SYSCALL and SYSRET", 242, "call", "syscall", CostTechnique.Native, CostBasis.Published),
             Row(PortAccess, "An access to port 80h", 3209, "access", "in", CostTechnique.Native, CostBasis.Published),
-            Row(Privileged, "A write of CR8; taken for every privileged or serializing instruction", 150, "instruction", "cr8wr", CostTechnique.Native, CostBasis.Published),
+            Row(Privileged, "A write of CR8; taken for every privileged or serializing instruction, and for accesses to device memory, most of which are to the local APIC, as CR8 is", 150, "instruction", "cr8wr", CostTechnique.Native, CostBasis.Published),
             Row(Delivery, "An exception delivered, and IRET", 889, "exception", "divzero", CostTechnique.Native, CostBasis.Published),
             Row(PageFaultDelivery, "A page fault delivered, and IRET", 1093, "fault", "pgfault", CostTechnique.Native, CostBasis.Published),
             new(WalkReference, "A page table entry read by a walk: a quarter of what a page fault takes longer than a divide error", (1093 - 889) / 4.0, "reference", CostBasis.Published, Table + ": native, (pgfault - divzero) / 4"),

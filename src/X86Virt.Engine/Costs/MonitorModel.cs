@@ -45,7 +45,7 @@ internal static class MonitorModel
                 Add(technique, CostEvent.Exception, Of(Delivery));
                 Add(technique, CostEvent.PageFault, Of(PageFaultDelivery));
                 Add(technique, CostEvent.PortAccess, Of(PortAccess));
-                Add(technique, CostEvent.DeviceAccess, Of(PortAccess));
+                Add(technique, CostEvent.DeviceAccess, Of(Privileged));
                 Add(technique, CostEvent.TlbMiss, Of(WalkReference, ReferencesPerWalk));
                 Add(technique, CostEvent.HiddenPageFault, Of(WalkReference, ReferencesPerWalk));
                 for (CostEvent e = CostEvent.TaskPriorityWrite; e <= CostEvent.Halt; e++)
@@ -90,7 +90,7 @@ internal static class MonitorModel
             Add(Hardware, CostEvent.TraceOfPresent, Part([.. pageFault, Of(EntryValidation)]));
             Add(Hardware, CostEvent.TraceOfNotPresent, Part(pageFault));
             Add(Hardware, CostEvent.PortAccess, Part(port));
-            Add(Hardware, CostEvent.DeviceAccess, Part(Exit(PageFaultExit, PortHandler)));
+            Add(Hardware, CostEvent.DeviceAccess, Part(pageFault));
             foreach (CostEvent e in (CostEvent[])[CostEvent.AddressSpaceWrite, CostEvent.ControlRegisterWrite, CostEvent.DebugRegister, CostEvent.ModelSpecificRegister, CostEvent.Cpuid, CostEvent.PageInvalidation, CostEvent.Halt])
                 Add(Hardware, e, Part(other));
             Add(Hardware, CostEvent.PageFaultExit, pageFault);
