@@ -16,6 +16,7 @@ public static class MachineMetrics
     static MachineMetrics()
     {
         Observe("x86virt.instructions", "{instruction}", "Guest instructions retired", m => m.InstructionsRetired);
+        Observe("x86virt.exits", "{exit}", "#VMEXITs that the monitor saw to", m => m.FindExitLog()?.All.Count ?? 0);
         Observe("x86virt.translation.units", "{unit}", "Units translated", m => m.TranslationCounters.Units);
         Observe("x86virt.translation.callouts", "{callout}", "Times translated code left an instruction to its handler", m => m.TranslationCounters.Callouts);
         Observe("x86virt.translation.dispatches", "{dispatch}", "Times translated code left to have the next unit found", m => m.TranslationCounters.Dispatches);

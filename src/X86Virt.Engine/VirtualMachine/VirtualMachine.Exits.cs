@@ -11,13 +11,15 @@ public sealed partial class VirtualMachine
     /// <exception cref="MachineException">NoVmExits: the machine's engine has none.</exception>
     public IReadOnlyList<VmExit> ReadExits(int count, bool requested = false, DisassemblySyntax syntax = DisassemblySyntax.Intel)
     {
-        List<ExitEntry> entries = RingOf(requested).ReadBeyond(0, int.MaxValue, out _);
-        return [.. entries.Skip(entries.Count - count).Select(e => VmExit.Of(Name, e, syntax))];
+        ExitLog log = Hypervisor.Exits;
+        List<ExitEntry> entries = log.Ring(requested).ReadBeyond(0, int.MaxValue, out _);
+        double unit = log.NanosecondsPerTick;
+        return [.. entries.Skip(entries.Count - count).Select(e => VmExit.Of(Name, e, unit, syntax))];
     }
 
     /// <summary>The last exits, then others as they come.</summary>
     /// <exception cref="MachineException">NoVmExits.</exception>
-    public VmExitFollower FollowExits(int last, bool requested, DisassemblySyntax syntax) => new(this, RingOf(requested), last, requested, syntax);
+    public VmExitFollower FollowExits(int last, bool requested, DisassemblySyntax syntax) => new(this, Hypervisor.Exits, last, requested, syntax);
 
     /// <summary>
     /// The last exits, then others as they come, until the machine stops or it is cancelled. A guest that exits faster than they are taken does not wait: the
@@ -48,12 +50,10 @@ public sealed partial class VirtualMachine
     /// <summary>Whether the machine is no more.</summary>
     public bool IsRemoved => _disposed;
 
-    internal ExitRing? FindExitRing(bool requested) => _engine is not HardwareAssist monitor ? null : requested ? monitor.Exits.Requested : monitor.Exits.All;
+    internal ExitLog? FindExitLog() => (_engine as HardwareAssist)?.Exits;
 
     /// <summary>Whether the machine's engine has exits.</summary>
     public bool HasVmExits => _engine is HardwareAssist;
-
-    private ExitRing RingOf(bool requested) => requested ? Hypervisor.Exits.Requested : Hypervisor.Exits.All;
 
     private HardwareAssist Hypervisor
     {

@@ -112,9 +112,12 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
     internal static readonly MachineStatistics Zero = new(0, []);
 
     /// <summary>With -Engine HardwareAssist, what exits cost, by reason; empty with every other engine.</summary>
-    public IReadOnlyList<VmExitStatistics> Reasons => VmExitStatistics.Of(ReasonCounts, InstructionsRetired);
+    public IReadOnlyList<VmExitStatistics> Reasons => VmExitStatistics.Of(ReasonCounts, InstructionsRetired, NanosecondsPerTick);
 
     internal IReadOnlyList<ReasonCounts> ReasonCounts { get; init; } = [];
+
+    /// <summary>What their times are in.</summary>
+    internal double NanosecondsPerTick { get; init; }
 
     /// <summary>What was counted after an earlier snapshot.</summary>
     public MachineStatistics Since(MachineStatistics earlier)
@@ -124,10 +127,11 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
             [.. Exits.Select(e => e with { Count = e.Count - before.GetValueOrDefault((e.Kind, e.Number, e.Detail)) }).Where(e => e.Count > 0)])
         {
             ReasonCounts = [.. ReasonCounts.Select(r => r.Since(earlier.ReasonCounts.FirstOrDefault(b => b.Code == r.Code))).Where(r => r.Count > 0)],
+            NanosecondsPerTick = NanosecondsPerTick,
         };
     }
 
-    internal static unsafe MachineStatistics Of(Cpu cpu, PortBus bus, IReadOnlyList<ReasonCounts> reasons)
+    internal static unsafe MachineStatistics Of(Cpu cpu, PortBus bus, ExitLog? log)
     {
         cpu.CollectCounts();
         CpuStatistics c = cpu.Statistics;
@@ -162,7 +166,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
             AddSvm(svm);
         foreach (TranslationKind kind in Enum.GetValues<TranslationKind>())
             Add(ExitKind.Callout, c.Callouts[(int)kind], null, CalloutName(kind));
-        return new MachineStatistics(cpu.State->Retired, exits) { ReasonCounts = reasons };
+        return new MachineStatistics(cpu.State->Retired, exits) { ReasonCounts = log?.Snapshot() ?? [], NanosecondsPerTick = log?.NanosecondsPerTick ?? 0 };
 
         void AddMsrs(ExitKind kind, MsrCounts counts)
         {

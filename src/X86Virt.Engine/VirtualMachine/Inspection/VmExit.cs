@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using X86Virt.Engine.Monitors;
 
 namespace X86Virt.Engine;
@@ -23,13 +22,11 @@ public sealed record VmExit(
     string VMName, long Number, string Reason, ulong Code, ulong Rip, ulong LinearAddress, string Disassembly, string Detail,
     ulong ExitInfo1, ulong ExitInfo2, ulong ExitIntInfo, long InstructionsRetired, long InstructionsSinceLast, double HostNanoseconds, bool IsRequested)
 {
-    private static readonly double s_nanosecondsPerTick = 1e9 / Stopwatch.Frequency;
-
-    internal static VmExit Of(string machine, ExitEntry e, DisassemblySyntax syntax)
+    internal static VmExit Of(string machine, ExitEntry e, double nanosecondsPerTick, DisassemblySyntax syntax)
     {
         ulong linear = e.CodeBase + e.Rip;
         return new VmExit(machine, e.Number, SvmExitName.Of(e.Code), (ulong)e.Code, e.Rip, e.Bitness == 64 ? linear : (uint)linear, Disassemble(e, syntax),
-            VmExitDetail.Of(e), e.Info1, e.Info2, e.InFlight.Value, e.Retired, e.SinceLast, e.HostTicks * s_nanosecondsPerTick, e.IsRequested);
+            VmExitDetail.Of(e), e.Info1, e.Info2, e.InFlight.Value, e.Retired, e.SinceLast, e.HostTicks * nanosecondsPerTick, e.IsRequested);
     }
 
     private static unsafe string Disassemble(ExitEntry e, DisassemblySyntax syntax)

@@ -11,14 +11,14 @@ public sealed class VmExitFollower
     private readonly VirtualMachine _machine;
     private readonly bool _requested;
     private readonly DisassemblySyntax _syntax;
-    private ExitRing? _ring;
+    private ExitLog? _log;
     private long _position;
 
-    internal VmExitFollower(VirtualMachine machine, ExitRing ring, int last, bool requested, DisassemblySyntax syntax)
+    internal VmExitFollower(VirtualMachine machine, ExitLog log, int last, bool requested, DisassemblySyntax syntax)
     {
         _machine = machine;
-        _ring = ring;
-        _position = Math.Max(0, ring.Count - last);
+        _log = log;
+        _position = Math.Max(0, log.Ring(requested).Count - last);
         _requested = requested;
         _syntax = syntax;
     }
@@ -29,14 +29,15 @@ public sealed class VmExitFollower
     /// <summary>At most so many exits behind those read before, the oldest that there still is first.</summary>
     public IReadOnlyList<VmExit> Read(int most = int.MaxValue)
     {
-        ExitRing? ring = _machine.FindExitRing(_requested);
-        if (ring != _ring)
-            (_ring, _position) = (ring, 0);
-        if (ring == null)
+        ExitLog? log = _machine.FindExitLog();
+        if (log != _log)
+            (_log, _position) = (log, 0);
+        if (log == null)
             return [];
-        List<ExitEntry> entries = ring.ReadBeyond(_position, most, out long next);
+        List<ExitEntry> entries = log.Ring(_requested).ReadBeyond(_position, most, out long next);
         Missed += next - _position - entries.Count;
         _position = next;
-        return [.. entries.Select(e => VmExit.Of(_machine.Name, e, _syntax))];
+        double unit = log.NanosecondsPerTick;
+        return [.. entries.Select(e => VmExit.Of(_machine.Name, e, unit, _syntax))];
     }
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using X86Virt.Engine.Monitors;
 
 namespace X86Virt.Engine;
@@ -20,11 +19,11 @@ public sealed record VmExitStatistics(
     double MeanNanoseconds, double Percentile50, double Percentile90, double Percentile99, TimeSpan HostTime)
 {
     /// <summary>Those of every reason, most frequent first.</summary>
-    internal static IReadOnlyList<VmExitStatistics> Of(IReadOnlyList<ReasonCounts> reasons, long retired)
+    internal static IReadOnlyList<VmExitStatistics> Of(IReadOnlyList<ReasonCounts> reasons, long retired, double unit)
     {
-        double all = reasons.Sum(r => r.Count), time = Math.Max(1, reasons.Sum(r => r.Ticks)), unit = 1e9 / Stopwatch.Frequency;
+        double all = reasons.Sum(r => r.Count), time = Math.Max(1, reasons.Sum(r => r.Ticks));
         return [.. reasons.OrderByDescending(r => r.Count).ThenBy(r => r.Code).Select(r => new VmExitStatistics(
             SvmExitName.Of(r.Code), (ulong)r.Code, r.Count, r.Count / all, r.Ticks / time, (double)retired / r.Count,
-            r.Ticks * unit / r.Count, r.Percentile(50) * unit, r.Percentile(90) * unit, r.Percentile(99) * unit, Stopwatch.GetElapsedTime(0, r.Ticks)))];
+            r.Ticks * unit / r.Count, r.Percentile(50) * unit, r.Percentile(90) * unit, r.Percentile(99) * unit, TimeSpan.FromMilliseconds(r.Ticks * unit / 1e6)))];
     }
 }

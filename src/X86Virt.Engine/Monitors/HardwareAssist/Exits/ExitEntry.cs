@@ -5,7 +5,7 @@ namespace X86Virt.Engine.Monitors;
 /// <summary>One #VMEXIT as the VMCB told it, and what it cost.</summary>
 internal unsafe struct ExitEntry
 {
-    public const int MostBytes = 15;
+    public const int MostBytes = 15, RoomForBytes = 16;
 
     /// <summary>From 1 on, since the machine is there.</summary>
     public long Number;
@@ -21,7 +21,7 @@ internal unsafe struct ExitEntry
     public ulong Rax, Rcx, Rdx;
     public long Retired, SinceLast;
 
-    /// <summary>From the #VMEXIT until the guest could go on, in units of the host's performance counter.</summary>
+    /// <summary>From the #VMEXIT until the guest could go on, by a <see cref="HostClock"/>.</summary>
     public long HostTicks;
     public byte Bitness, Cpl;
 
@@ -30,5 +30,5 @@ internal unsafe struct ExitEntry
 
     /// <summary>Bytes at RIP, none where the TLB did not have the page any more.</summary>
     public byte ByteCount;
-    public fixed byte Bytes[MostBytes];
+    public fixed byte Bytes[RoomForBytes];
 }

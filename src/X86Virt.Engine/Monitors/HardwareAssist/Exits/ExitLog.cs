@@ -1,4 +1,4 @@
-using System.Diagnostics;
+using System.Runtime.Intrinsics;
 using X86Virt.Engine.Memory;
 using X86Virt.Engine.Processor;
 
@@ -17,18 +17,24 @@ internal sealed unsafe class ExitLog(Cpu silicon)
     public const int RequestedSize = 1024;
 
     private readonly Cpu _silicon = silicon;
+    private readonly HostClock _clock = new();
     private readonly ReasonCounts?[] _reasons = new ReasonCounts?[SvmCounts.ExitSlots];
     private long _started, _lastRetired;
 
     public ExitRing All { get; } = new(Size);
 
+    /// <summary>What host time is told in.</summary>
+    public double NanosecondsPerTick => _clock.NanosecondsPerTick;
+
     /// <summary>Exits that matched a user's intercept, which others do not push out.</summary>
     public ExitRing Requested { get; } = new(RequestedSize);
+
+    public ExitRing Ring(bool requested) => requested ? Requested : All;
 
     /// <summary>The guest has been left; the VMCB tells why.</summary>
     public void Begin(Vmcb* v, bool requested)
     {
-        _started = Stopwatch.GetTimestamp();
+        _started = _clock.Now;
         CpuState* s = _silicon.State;
         ref ExitEntry e = ref All.Next;
         e.Number = All.Count + 1;
@@ -57,7 +63,7 @@ internal sealed unsafe class ExitLog(Cpu silicon)
     public void End()
     {
         ref ExitEntry e = ref All.Next;
-        e.HostTicks = Stopwatch.GetTimestamp() - _started;
+        e.HostTicks = _clock.Now - _started;
         // What the monitor has executed for the guest is part of the exit.
         _lastRetired = _silicon.State->Retired;
         int slot = SvmCounts.Slot(e.Code);
@@ -80,16 +86,31 @@ internal sealed unsafe class ExitLog(Cpu silicon)
         ulong linear = e.CodeBase + e.Rip;
         if (e.Bitness != 64)
             linear = (uint)linear;
-        Tlb tlb = _silicon.GuestTlb;
-        TlbTranslation* t = e.Cpl == 3 ? tlb.Find(AccessMode.User, linear) : tlb.Find(AccessMode.Supervisor, linear);
-        if (t == null)
-            t = tlb.Find(e.Cpl == 3 ? AccessMode.UserAligned : AccessMode.SupervisorSmap, linear);
-        if (t == null || !_silicon.Memory.TryFindRegion(t->PhysicalPage, out MemoryRegion region) || region.Host == null)
+        byte* code = e.Cpl == 3 ? Find(AccessMode.User, linear) : Find(AccessMode.Supervisor, linear);
+        if (code == null)
+            code = Find(e.Cpl == 3 ? AccessMode.UserAligned : AccessMode.SupervisorSmap, linear);
+        if (code == null)
             return;
-        int offset = (int)linear & 0xFFF;
-        int count = Math.Min(ExitEntry.MostBytes, 0x1000 - offset);
+        int left = 0x1000 - ((int)linear & 0xFFF);
         fixed (byte* bytes = e.Bytes)
-            Buffer.MemoryCopy(region.Host + (t->PhysicalPage - region.Start) + offset, bytes, ExitEntry.MostBytes, count);
-        e.ByteCount = (byte)count;
+        {
+            if (left >= ExitEntry.RoomForBytes)
+                Vector128.Load(code).Store(bytes);
+            else
+                Buffer.MemoryCopy(code, bytes, ExitEntry.RoomForBytes, left);
+        }
+        e.ByteCount = (byte)Math.Min(left, ExitEntry.MostBytes);
+    }
+
+    private byte* Find(AccessMode mode, ulong linear)
+    {
+        Tlb tlb = _silicon.GuestTlb;
+        TlbEntry* e = tlb.Of(mode) + (int)((linear >> 12) & Tlb.IndexMask);
+        if (e->FetchTag == (linear & ~0xFFFUL))
+            return (byte*)((nint)linear + e->Addend);
+        // Not for fetches straight from memory, as where there are breakpoints.
+        TlbTranslation* t = tlb.Find(mode, linear);
+        return t != null && _silicon.Memory.TryFindRegion(t->PhysicalPage, out MemoryRegion region) && region.Host != null
+            ? region.Host + (t->PhysicalPage - region.Start) + (linear & 0xFFF) : null;
     }
 }

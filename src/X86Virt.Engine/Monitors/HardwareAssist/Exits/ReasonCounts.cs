@@ -23,7 +23,7 @@ internal sealed class ReasonCounts
     public SvmExitCode Code { get; }
     public long Count { get; private set; }
 
-    /// <summary>In units of the host's performance counter, like all here.</summary>
+    /// <summary>Of a <see cref="HostClock"/>, like all here.</summary>
     public long Ticks { get; private set; }
 
     public void Add(long ticks)
