@@ -53,7 +53,7 @@ internal sealed unsafe class ExitLog(Cpu silicon)
         e.Bitness = (byte)(code64 ? 64 : v->Cs.Big ? 32 : 16);
         e.Cpl = v->Cpl;
         e.IsRequested = requested;
-        ReadCode(ref e);
+        ReadCode(ref e, v);
     }
 
     /// <summary>The exit under way turned out to be one that a user asked for.</summary>
@@ -79,10 +79,20 @@ internal sealed unsafe class ExitLog(Cpu silicon)
     /// <summary>Counts by reason, as they are now.</summary>
     public IReadOnlyList<ReasonCounts> Snapshot() => [.. _reasons.OfType<ReasonCounts>().Select(r => r.Copy())];
 
-    /// <summary>Takes the instruction from where the guest's TLB still leads, which costs no walk; what it has lost stays unknown.</summary>
-    private void ReadCode(ref ExitEntry e)
+    /// <summary>Takes the instruction from the decode assist, or from where the guest's TLB still leads, which costs no walk; what it has lost stays unknown.</summary>
+    private void ReadCode(ref ExitEntry e, Vmcb* v)
     {
         e.ByteCount = 0;
+        fixed (byte* bytes = e.Bytes)
+        {
+            // The decode assist of a fault.
+            if (v->FetchedCount != 0)
+            {
+                Vector128.Load(&v->FetchedCount + 1).Store(bytes);
+                e.ByteCount = Math.Min(v->FetchedCount, (byte)ExitEntry.MostBytes);
+                return;
+            }
+        }
         ulong linear = e.CodeBase + e.Rip;
         if (e.Bitness != 64)
             linear = (uint)linear;
