@@ -41,7 +41,9 @@ Describe "memorywalk under Debian's kernel" -ForEach $linux -Tag Linux {
         $disk = [IO.Path]::Combine($TestDrive, 'memorywalk.cpio.gz')
         $null = Export-VMBenchmarkImage -Path $disk -Benchmark MemoryWalk
         $runs = foreach ($arguments in '300000 64 4096', '2300000 64 4096', '300000 64 2097152') {
-            $result = Compare-VMEngine -Kernel $Kernel -InitialRamDisk $disk -CommandLine "console=ttyS0 hugepages=32 -- $arguments" -NoReboot -Timeout 300 -Engine HardwareAssist -Paging Nested
+            $results = @(Compare-VMEngine -Kernel $Kernel -InitialRamDisk $disk -CommandLine "console=ttyS0 hugepages=32 -- $arguments" -NoReboot -Timeout 300 -Engine BinaryTranslation, HardwareAssist -Paging Shadow, Nested)
+            "$($results.Agrees)" | Should -Be 'True True True'
+            $result = $results[2]
             $result.Console | Should -Match "(?m)^memorywalk $($arguments.Split(' ')[0]) done"
             @{
                 Faults = ($result.Exits | Where-Object { $_.Kind -eq 'Exception' -and $_.Number -eq 14 }).Count

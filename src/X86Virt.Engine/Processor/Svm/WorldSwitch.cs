@@ -268,6 +268,8 @@ internal sealed unsafe partial class SvmUnit
     {
         CpuState* s = _cpu.State;
         SaveGuest(s, _vmcb);
+        // It has been delivered, and is not to be again.
+        _vmcb->EventInjection = default;
         _translationKey = KeyNow(s, _vmcb->Asid, _host.Cr4, _host.Efer);
         ReturnToHost(s);
     }
