@@ -21,7 +21,7 @@ public sealed record BuiltInGuest(string Name, string Description, byte[] Image,
 
     /// <summary>
     /// A 64-bit test operating system that does one sensitive operation in each of its loops and prints what they cost in time-stamp
-    /// cycles. Command line: operations=a,b iterations=n.
+    /// cycles. Command line: operations=a,b iterations=n cycles=n.
     /// </summary>
     public static BuiltInGuest Nanobenchmark { get; } = NanobenchmarkGuest.Build();
 

@@ -7,24 +7,27 @@ namespace X86Virt.Guests;
 
 /// <summary>
 /// A 64-bit test operating system with one sensitive operation in each of its loops, after Adams and Agesen (ASPLOS 2006, section 6.3).
-/// Command line: operations=a,b,c (all unless given) iterations=n. Every number it prints has 16 hexadecimal digits, so that what
+/// Command line: operations=a,b,c (all unless given) iterations=n cycles=n (iterations are doubled until a loop takes as many). Every number it prints has 16 hexadecimal digits, so that what
 /// printing costs does not depend on the results.
 /// </summary>
-internal sealed class NanobenchmarkGuest
+internal sealed partial class NanobenchmarkGuest
 {
     private const int DefaultIterations = 10_000;
     private const ushort Com1 = 0x3F8, LineStatus = Com1 + 5;
+    private const byte MasterCommand = 0x20, EndOfInterrupt = 0x20;
     private const ushort PowerManagementControl = 0x604, SleepEnable = 0x2000;
     private const uint ExtendedFeatures = 0xC000_0080, SystemCallSelectors = 0xC000_0081, SystemCallEntry = 0xC000_0082, SystemCallMask = 0xC000_0084;
 
     private readonly Assembler c = new(64);
     private readonly GuestData _data = new(LoadAddress + HeaderLength);
     private readonly NanobenchmarkOperations _operations;
-    private Label _putText, _putCharacter, _putHex, _find, _wanted, _fault, _pageFault, _leaveUser, _afterUser, _systemCall;
+    private Label _timer, _number, _putText, _putCharacter, _putHex, _find, _wanted, _fault, _pageFault, _leaveUser, _afterUser, _systemCall;
 
     private NanobenchmarkGuest()
     {
         _operations = new NanobenchmarkOperations(c);
+        _timer = c.CreateLabel();
+        _number = c.CreateLabel();
         _putText = c.CreateLabel();
         _putCharacter = c.CreateLabel();
         _putHex = c.CreateLabel();
@@ -155,6 +158,7 @@ internal sealed class NanobenchmarkGuest
         c.mov(esp, StackTop);
         Gate(0, _fault, 0x8E);
         Gate(14, _pageFault, 0x8E);
+        Gate(TimerVector, _timer, 0x8E);
         Gate(LeaveUserVector, _leaveUser, 0xEE);
         c.lidt(__[interruptsPointer]);
         c.mov(eax, TaskSelector);
@@ -173,6 +177,7 @@ internal sealed class NanobenchmarkGuest
         PutCharacter();
         PutHex();
         Find();
+        FindNumber();
         Wanted();
     }
 
@@ -219,8 +224,9 @@ internal sealed class NanobenchmarkGuest
     /// <summary>R13: the list of operations, or 0 for all.</summary>
     private void ReadCommandLine()
     {
-        Label none = c.CreateLabel(), digit = c.CreateLabel(), end = c.CreateLabel();
+        Label none = c.CreateLabel(), standard = c.CreateLabel();
         c.mov(__qword_ptr[Iterations], DefaultIterations);
+        c.mov(__qword_ptr[LeastCycles], 0);
         c.xor(r13d, r13d);
         c.mov(ebx, __dword_ptr[Information]);
         c.test(__byte_ptr[rbx], 4);
@@ -230,46 +236,37 @@ internal sealed class NanobenchmarkGuest
         c.mov(edi, _data.Add("operations="));
         c.call(_find);
         c.mov(r13, rax);
-        c.mov(rsi, rbx);
         c.mov(edi, _data.Add("iterations="));
-        c.call(_find);
+        c.call(_number);
         c.test(rax, rax);
-        c.je(none);
-        c.mov(rsi, rax);
-        c.xor(ecx, ecx);
-        c.Label(ref digit);
-        c.movzx(eax, __byte_ptr[rsi]);
-        c.sub(eax, '0');
-        c.cmp(eax, 9);
-        c.ja(end);
-        c.imul(rcx, rcx, 10);
-        c.add(rcx, rax);
-        c.inc(rsi);
-        c.jmp(digit);
-        c.Label(ref end);
-        c.test(rcx, rcx);
-        c.je(none);
-        c.mov(__qword_ptr[Iterations], rcx);
+        c.je(standard);
+        c.mov(__qword_ptr[Iterations], rax);
+        c.Label(ref standard);
+        c.mov(edi, _data.Add("cycles="));
+        c.call(_number);
+        c.mov(__qword_ptr[LeastCycles], rax);
         c.Label(ref none);
     }
 
     private void Measure(NanobenchmarkOperation operation, Action loop)
     {
-        Label skip = c.CreateLabel();
+        Label skip = c.CreateLabel(), again = c.CreateLabel(), done = c.CreateLabel();
         uint text = _data.Add(operation.Name);
         c.mov(edi, text);
         c.call(_wanted);
         c.test(eax, eax);
         c.je(skip);
-        operation.SetUp();
-        c.mov(r14, __qword_ptr[Iterations]);
+        c.mov(rax, __qword_ptr[Iterations]);
+        c.Label(ref again);
         if (operation.TakesFreshEntries)
         {
-            c.mov(eax, FreshEntries);
-            c.cmp(r14, rax);
-            c.cmova(r14, rax);
+            c.mov(ecx, FreshEntries);
+            c.cmp(rax, rcx);
+            c.cmova(rax, rcx);
         }
-        c.mov(__qword_ptr[Count], r14);
+        c.mov(__qword_ptr[Count], rax);
+        operation.SetUp();
+        c.mov(r14, __qword_ptr[Count]);
         c.xor(r12d, r12d);
         c.lfence();
         c.rdtsc();
@@ -283,6 +280,20 @@ internal sealed class NanobenchmarkGuest
         c.add(rax, rdx);
         c.sub(rax, r15);
         c.mov(r15, rax);
+        operation.Finish();
+
+        // Twice as many, unless it took long enough or the entries are used up.
+        c.cmp(r15, __qword_ptr[LeastCycles]);
+        c.jae(done);
+        c.mov(rax, __qword_ptr[Count]);
+        if (operation.TakesFreshEntries)
+        {
+            c.cmp(rax, FreshEntries);
+            c.jae(done);
+        }
+        c.add(rax, rax);
+        c.jmp(again);
+        c.Label(ref done);
         Print("nano ");
         c.mov(esi, text);
         c.call(_putText);
@@ -335,6 +346,13 @@ internal sealed class NanobenchmarkGuest
         c.inc(r12);
         c.add(__qword_ptr[rsp], 2);
         c.iretq();
+        c.Label(ref _timer);
+        c.push(rax);
+        c.mov(al, EndOfInterrupt);
+        c.@out(MasterCommand, al);
+        c.pop(rax);
+        c.inc(r12);
+        c.iretq();
         c.Label(ref _systemCall);
         c.inc(r12);
         c.sysretq();
@@ -355,123 +373,5 @@ internal sealed class NanobenchmarkGuest
         c.cli();
         c.hlt();
         c.jmp(stop);
-    }
-
-    private void Print(string text)
-    {
-        c.mov(esi, _data.Add(text));
-        c.call(_putText);
-    }
-
-    /// <summary>The text at RSI.</summary>
-    private void PutText()
-    {
-        Label end = c.CreateLabel();
-        c.Label(ref _putText);
-        c.lodsb();
-        c.test(al, al);
-        c.je(end);
-        c.call(_putCharacter);
-        c.jmp(_putText);
-        c.Label(ref end);
-        c.ret();
-    }
-
-    private void PutCharacter()
-    {
-        Label wait = c.CreateLabel();
-        c.Label(ref _putCharacter);
-        c.mov(cl, al);
-        c.mov(dx, LineStatus);
-        c.Label(ref wait);
-        c.@in(al, dx);
-        c.test(al, 0x20);
-        c.je(wait);
-        c.mov(al, cl);
-        c.mov(dx, Com1);
-        c.@out(dx, al);
-        c.ret();
-    }
-
-    /// <summary>RAX as sixteen hexadecimal digits, in as many instructions whatever they are.</summary>
-    private void PutHex()
-    {
-        Label digit = c.CreateLabel();
-        c.Label(ref _putHex);
-        c.mov(rbx, rax);
-        c.mov(edi, 16);
-        c.Label(ref digit);
-        c.rol(rbx, 4);
-        c.mov(al, bl);
-        c.and(al, 0xF);
-        c.cmp(al, 10);
-        c.setae(dl);
-        c.neg(dl);
-        c.and(dl, (sbyte)('a' - '0' - 10));
-        c.add(al, dl);
-        c.add(al, (sbyte)'0');
-        c.call(_putCharacter);
-        c.dec(edi);
-        c.jne(digit);
-        c.ret();
-    }
-
-    /// <summary>Looks for the text at RDI in that at RSI: RSI is where it begins, RAX where it ends; RAX is 0 if it is not there.</summary>
-    private void Find()
-    {
-        Label compare = c.CreateLabel(), advance = c.CreateLabel(), found = c.CreateLabel(), none = c.CreateLabel();
-        c.Label(ref _find);
-        c.mov(rcx, rsi);
-        c.mov(rdx, rdi);
-        c.Label(ref compare);
-        c.mov(al, __byte_ptr[rdx]);
-        c.test(al, al);
-        c.je(found);
-        c.cmp(al, __byte_ptr[rcx]);
-        c.jne(advance);
-        c.inc(rcx);
-        c.inc(rdx);
-        c.jmp(compare);
-        c.Label(ref advance);
-        c.cmp(__byte_ptr[rsi], 0);
-        c.je(none);
-        c.inc(rsi);
-        c.jmp(_find);
-        c.Label(ref found);
-        c.mov(rax, rcx);
-        c.ret();
-        c.Label(ref none);
-        c.xor(eax, eax);
-        c.ret();
-    }
-
-    /// <summary>EAX is not 0 if the list at R13 has the whole name at RDI, or if there is no list.</summary>
-    private void Wanted()
-    {
-        Label again = c.CreateLabel(), begins = c.CreateLabel(), next = c.CreateLabel(), yes = c.CreateLabel(), end = c.CreateLabel();
-        c.Label(ref _wanted);
-        c.test(r13, r13);
-        c.je(yes);
-        c.mov(rsi, r13);
-        c.Label(ref again);
-        c.call(_find);
-        c.test(rax, rax);
-        c.je(end);
-        c.cmp(__byte_ptr[rsi - 1], (sbyte)',');
-        c.je(begins);
-        c.cmp(__byte_ptr[rsi - 1], (sbyte)'=');
-        c.jne(next);
-        c.Label(ref begins);
-        c.cmp(__byte_ptr[rax], (sbyte)',');
-        c.je(yes);
-        c.cmp(__byte_ptr[rax], (sbyte)' ');
-        c.jbe(yes);
-        c.Label(ref next);
-        c.inc(rsi);
-        c.jmp(again);
-        c.Label(ref yes);
-        c.mov(eax, 1);
-        c.Label(ref end);
-        c.ret();
     }
 }

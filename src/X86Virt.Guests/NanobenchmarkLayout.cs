@@ -8,7 +8,7 @@ internal static class NanobenchmarkLayout
     // Page tables: 1 GiB is mapped to itself by 2 MiB pages; the next GiB has one table of 4 KiB pages.
     public const uint Root = 0x20_0000, Pointers = 0x20_1000, IdentityDirectory = 0x20_2000, SmallDirectory = 0x20_3000, SmallTable = 0x20_4000, OtherRoot = 0x20_5000;
     public const uint InterruptTable = 0x20_6000, TaskState = 0x20_7000, Variables = 0x20_8000, StackTop = 0x20_F000, InterruptStackTop = 0x21_0000;
-    public const uint Information = Variables, Iterations = Variables + 8, Count = Variables + 16;
+    public const uint Information = Variables, Iterations = Variables + 8, Count = Variables + 16, LeastCycles = Variables + 24;
     public const uint MappedFrame = 0x21_1000, ManyDirectory = 0x21_2000, ClearedEnd = 0x21_3000;
 
     // Another GiB has 512 tables of 4 KiB pages, all of whose entries lead to the mapped frame. The first few entries of each are for use, not for stores.
@@ -25,5 +25,5 @@ internal static class NanobenchmarkLayout
     public const uint MappedEntryValue = MappedFrame | 0x67;
 
     public const int CodeSelector = 0x08, DataSelector = 0x10, UserBase = 0x1B, TaskSelector = 0x30;
-    public const byte LeaveUserVector = 0x81;
+    public const byte LeaveUserVector = 0x81, TimerVector = 0x20;
 }

@@ -11,6 +11,9 @@ internal sealed record NanobenchmarkOperation(string Name, Action Prepare, Actio
     /// <summary>What is done before the clock starts; no register is kept.</summary>
     public Action SetUp { get; init; } = () => { };
 
+    /// <summary>What is done when the clock has stopped.</summary>
+    public Action Finish { get; init; } = () => { };
+
     /// <summary>The loop that does all the same but for the operation itself.</summary>
     public string BaseLoop { get; init; } = Empty;
 
@@ -25,6 +28,7 @@ internal sealed class NanobenchmarkOperations(Assembler c)
 {
     private const string Use = "pteuse";
     private const uint ExtendedFeatures = 0xC000_0080;
+    private const byte MasterCommand = 0x20, MasterData = 0x21, TimerCounter = 0x40, TimerControl = 0x43;
 
     public Label Target = c.CreateLabel("target");
 
@@ -51,6 +55,7 @@ internal sealed class NanobenchmarkOperations(Assembler c)
         new("clisti", () => { }, ClearAndSet),
         new("rdmsr", () => c.mov(ecx, ExtendedFeatures), c.rdmsr),
         new("wrmsr", PrepareWrite, c.wrmsr),
+        new("hltwake", () => { }, HaltUntilTimer) { SetUp = SetUpTimer, Finish = MaskTimer },
         new("icall", () => c.lea(rbx, __[Target]), () => c.call(rbx)),
         new("selfmod", PrepareSelfModification, ModifySelf),
     ];
@@ -201,6 +206,36 @@ internal sealed class NanobenchmarkOperations(Assembler c)
     {
         c.sti();
         c.cli();
+    }
+
+    /// <summary>The master PIC at vector 20h, edge-triggered, its slave on line 2, and the timer's line open.</summary>
+    private void SetUpTimer()
+    {
+        Out(MasterCommand, 0x11);
+        Out(MasterData, NanobenchmarkLayout.TimerVector);
+        Out(MasterData, 1 << 2);
+        Out(MasterData, 1);
+        Out(MasterData, 0xFE);
+    }
+
+    private void MaskTimer() => Out(MasterData, 0xFF);
+
+    /// <summary>Counter 0 in mode 0 raises its line once when it has counted down; nothing gets in between STI and HLT.</summary>
+    private void HaltUntilTimer()
+    {
+        const byte CounterOnTerminalCount = 0x30, Ticks = 10;
+        Out(TimerControl, CounterOnTerminalCount);
+        Out(TimerCounter, Ticks);
+        Out(TimerCounter, 0);
+        c.sti();
+        c.hlt();
+        c.cli();
+    }
+
+    private void Out(byte port, byte value)
+    {
+        c.mov(al, unchecked((sbyte)value));
+        c.@out(port, al);
     }
 
     private void PrepareWrite()

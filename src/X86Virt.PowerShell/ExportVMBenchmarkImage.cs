@@ -19,7 +19,7 @@ public enum BenchmarkImage
 
 /// <summary>Writes a benchmark to a file, for use with any kernel, in other virtual machines and on real PCs.</summary>
 /// <remarks>
-/// <para>Nanobenchmark is a multiboot image: any multiboot loader starts it (QEMU with -kernel, GRUB with multiboot). It writes to the first serial port and turns the machine off, or halts. Its command line takes operations=a,b,c and iterations=n; numbers are printed in hexadecimal, times in cycles of the time-stamp counter.</para>
+/// <para>Nanobenchmark is a multiboot image: any multiboot loader starts it (QEMU with -kernel, GRUB with multiboot). It writes to the first serial port and turns the machine off, or halts. Its command line takes operations=a,b,c and iterations=n, and cycles=n to double the iterations of a loop until it takes that many; numbers are printed in hexadecimal, times in cycles of the time-stamp counter.</para>
 /// <para>ForkWait is an initial RAM disk for a 64-bit Linux kernel, with one program as /init. It forks as many children as the kernel's command line says behind '--' (40000 unless given), one after the other, waits for each, prints 'forkwait N done' and turns the machine off.</para>
 /// <para>MemoryWalk is such a RAM disk, too. Behind '--' stand the reads to make (1000000), the MiB to read in (64), and the bytes of a page (4096; or 2097152, with hugepages=N in front of '--' to set N of them aside). Nearly every read misses the TLB where pages are small. It prints 'memorywalk N done' and turns the machine off.</para>
 /// </remarks>

@@ -12,6 +12,10 @@ internal static class NanobenchmarkRun
     public static (string Console, MachineStatistics Statistics) Of(EngineKind engine, PagingKind? paging, string commandLine)
         => WithImage(image => Once(image, engine, paging, commandLine));
 
+    /// <summary>What the guest writes on each of some engines, from one file: what it searches its command line for takes as long.</summary>
+    public static string[] Consoles(string commandLine, params EngineKind[] engines)
+        => WithImage(image => engines.Select(e => Once(image, e, null, commandLine).Console).ToArray());
+
     /// <summary>What so many more iterations of an operation count. Both runs are of one file, whose name is part of the command line that the guest reads.</summary>
     public static MachineStatistics Difference(EngineKind engine, PagingKind? paging, string operation, int fewer, int more) => WithImage(image =>
     {
