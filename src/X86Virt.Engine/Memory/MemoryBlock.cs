@@ -18,11 +18,13 @@ internal sealed unsafe class MemoryBlock : IDisposable
 {
     private readonly PageTracking* _tracking;
 
-    public MemoryBlock(ulong size)
+    /// <param name="size">Bytes, whole pages.</param>
+    /// <param name="dense">Bytes from the start on that are used all over; the others are touched here and there.</param>
+    public MemoryBlock(ulong size, ulong dense)
     {
         Size = size;
         Pages = HostMemory.Allocate(size);
-        HostMemory.PreferLargePages(Pages, size);
+        HostMemory.PreferLargePages(Pages, dense);
         _tracking = (PageTracking*)HostMemory.Allocate(size >> 12);
     }
 

@@ -60,7 +60,7 @@ public sealed unsafe class PhysicalMemory : IDisposable
             throw new ArgumentOutOfRangeException(nameof(ramSize), ramSize, "Memory must be a multiple of 4 KiB, and at least one page.");
         RamSize = ramSize;
         MonitorOffset = ramSize + RomSpace;
-        _block = new MemoryBlock(MonitorOffset + monitorSize);
+        _block = new MemoryBlock(MonitorOffset + monitorSize, MonitorOffset);
         _owner = true;
     }
 

@@ -31,7 +31,8 @@ public sealed unsafe class Cpu : IDisposable
         Memory = memory;
         Bus = bus;
         Model = model;
-        Handlers = new HandlerTable(model);
+        // A monitor's guest has no instructions that its own processor lacks; the monitor itself is not executed here.
+        Handlers = new HandlerTable(records?.Model ?? model);
         State = (CpuState*)HostMemory.Allocate(CpuState.AllocationSize);
         _self = GCHandle.Alloc(this);
         Tlb = _hostTlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset), State->AccessGroups);

@@ -1,5 +1,6 @@
 using Iced.Intel;
 using X86Virt.Engine.Memory;
+using X86Virt.Engine.Monitors;
 using X86Virt.Engine.Processor;
 
 namespace X86Virt.Engine.Tests;
@@ -20,11 +21,12 @@ internal sealed unsafe class BareCpu : IDisposable
 
     public BareCpu(int bitness, Func<Cpu, ExecutionEngine> engine, ulong ramSize = 1 << 20, ProcessorModel? model = null)
     {
-        Memory = new PhysicalMemory(ramSize);
+        Memory = new PhysicalMemory(ramSize, MonitorMemory.SizeFor(ramSize));
         Memory.MapRam(0, ramSize, 0);
         Cpu = new Cpu(Memory, Bus, model ?? new ProcessorModel());
         _engine = engine(Cpu);
-        Cpu.UsePaging(_engine.DefaultPaging);
+        if (_engine is not HardwareAssist)
+            Cpu.UsePaging(_engine.DefaultPaging);
         _bitness = bitness;
         SetUp();
     }
@@ -37,8 +39,16 @@ internal sealed unsafe class BareCpu : IDisposable
     {
         ["Interpreter"] = cpu => new Interpreter(cpu),
         ["DecodedCache"] = cpu => new DecodedCache(cpu),
-        ["BinaryTranslation"] = cpu => new BinaryTranslation(cpu, new TranslationOptions { CacheSize = 4 << 20, Features = TranslationFeatures.All & ~TranslationFeatures.Adaptation }),
+        ["BinaryTranslation"] = Translating,
+        ["HardwareAssist, nested"] = cpu => new HardwareAssist(cpu, PagingKind.Nested, ShadowPaging.DefaultTables, Translating),
+        ["HardwareAssist, shadow"] = cpu => new HardwareAssist(cpu, PagingKind.Shadow, ShadowPaging.DefaultTables, silicon => new Interpreter(silicon)),
     };
+
+    private static BinaryTranslation Translating(Cpu cpu)
+        => new BinaryTranslation(cpu, new TranslationOptions { CacheSize = 4 << 20, Features = TranslationFeatures.All & ~TranslationFeatures.Adaptation });
+
+    /// <summary>Whether an engine can give its guest SVM.</summary>
+    public static bool HasSvm(string engine) => !engine.StartsWith("HardwareAssist", StringComparison.Ordinal);
 
     public ExecutionEngine Engine => _engine;
     public PhysicalMemory Memory { get; }

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using X86Virt.Engine.Monitors;
 using X86Virt.Engine.Processor;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;
@@ -316,7 +317,10 @@ public unsafe class PagingTests
             "pge" => (a => { a.mov(rax, cr4); a.xor(al, 0x80); a.mov(cr4, rax); }, 3),
             _ => (a => { a.mov(eax, flush[^1] - '0'); a.invpcid(rax, __xmmword_ptr[rbp]); }, 2),
         };
-        Assert.Equal((0x11UL, 0x11UL, flushed ? 0x22UL : 0x11UL), Remap(cpu, memory, page, between, count));
+        var found = Remap(cpu, memory, page, between, count);
+        // A TLB may drop more than it is told to, and a hypervisor's shadow knows no global pages.
+        bool mayBeFlushed = cpu.Engine is HardwareAssist { Paging: ShadowGuestPaging } && found.Item3 == 0x22;
+        Assert.Equal((0x11UL, 0x11UL, flushed || mayBeFlushed ? 0x22UL : 0x11UL), found);
     });
 
     [Theory, InlineData(PagingMode.Bits32), InlineData(PagingMode.Pae)]
@@ -377,6 +381,9 @@ public unsafe class PagingTests
     [InlineData(8, false), InlineData(0x10, false), InlineData(0x200, false)]
     public void PaeDirectoryPointersAreCheckedWhenCr3IsLoaded(long bits, bool refused) => OnEveryEngine(PagingMode.Pae, (cpu, memory) =>
     {
+        // With nested paging they are read by every walk instead (AMD volume 2, 15.25.10).
+        if (cpu.Engine is HardwareAssist { Paging: NestedGuestPaging })
+            return;
         memory.Map(0xC000_0000, Frame, All);
         memory.Change(0xC000_0000, 3, (ulong)bits);
         foreach (ulong present in (ulong[])[0, P])

@@ -15,6 +15,8 @@ internal static unsafe class SystemBench
     {
         foreach ((string name, Func<Cpu, ExecutionEngine> engine) in BareCpu.Engines)
         {
+            if (features.Contains("Svm") && !BareCpu.HasSvm(name))
+                continue;
             using var cpu = new BareCpu(bitness, engine, model: ProcessorModel.Parse(model, features));
             try
             {

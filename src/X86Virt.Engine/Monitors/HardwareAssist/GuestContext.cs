@@ -116,6 +116,7 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, GuestPaging pa
         to->Xcr0 = from->Xcr0;
         to->TscAux = from->TscAux;
         to->DebugCtl = from->DebugCtl;
+        to->MonitorArmed = from->MonitorArmed;
         to->RandomState = from->RandomState;
         to->Mxcsr = from->Mxcsr;
         Buffer.MemoryCopy(from->Fx, to->Fx, 512, 512);

@@ -118,6 +118,7 @@ internal sealed unsafe partial class HardwareAssist
     {
         _vmcb->Cr2 = _vmcb->ExitInfo2;
         Cpu.Statistics.Exceptions[(int)Vector.PageFault]++;
+        Cpu.ExceptionHistory.Add(new ExceptionRecord(Vector.PageFault, (uint)code, _vmcb->Cs.Selector, _vmcb->Rip, _vmcb->Cr2, Cpu.State->Retired));
         _vmcb->EventInjection = VmcbEvent.Of(new InterruptEvent((byte)Vector.PageFault, EventSource.Exception, 0, HasErrorCode: true, (uint)code));
         _completed = true;
     }

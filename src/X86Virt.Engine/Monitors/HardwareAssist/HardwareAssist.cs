@@ -33,7 +33,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         _memory = new MonitorMemory(guest.Memory);
         _hostMemory = guest.Memory.MapBlock(_memory.GuestBase);
         _bus = new HostBus(guest);
-        _silicon = new Cpu(_hostMemory, _bus, guest.Model.ForHypervisor(), guest);
+        _silicon = new Cpu(_hostMemory, _bus, guest.Model.ForMonitor(needsPae: paging == PagingKind.Shadow), guest);
         _bus.Silicon = _silicon;
         _svm = _silicon.Svm!;
         _engine = createEngine(_silicon);
@@ -66,6 +66,8 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
 
     /// <summary>What the guest was left for.</summary>
     public ExitLog Exits { get; }
+
+    public GuestPaging Paging => _paging;
 
     /// <summary>The hypervisor's own mode: 64-bit, with paging, as nested paging takes its format from it; interrupts on, as they are to leave the guest.</summary>
     private void SetUpHost(ulong tables)

@@ -50,6 +50,9 @@ internal sealed unsafe class ShadowGuestPaging : GuestPaging
         v->Cr0 = g->Cr0 | Cr0.Pg | Cr0.Wp;
         v->Cr4 = (g->Cr4 & ~ModesHidden) | Cr4.Pae;
         v->Efer = g->Efer | Efer.Svme;
+        // Page faults tell of fetches then; no entry forbids them unless the guest's does.
+        if (_guest.Model.Has(ProcessorFeature.Nx))
+            v->Efer |= Efer.Nxe;
         if (!g->LongMode)
         {
             v->Efer &= ~(Efer.Lme | Efer.Lma);
@@ -82,6 +85,9 @@ internal sealed unsafe class ShadowGuestPaging : GuestPaging
         bool paging = (g->Cr0 & Cr0.Pg) != 0;
         if (paging && !_guest.Shadow!.Translate(linear, mode, access, out physical, out _, out trueCode))
             return FaultOutcome.True;
+        // Without paging only stores to ROM fault in a page that is mapped.
+        if (!paging && (code & PageFaultCode.Present) != 0)
+            return FaultOutcome.Emulate;
         return Tables.TryMap(linear, physical, access, mode, paging) ? FaultOutcome.Mapped : FaultOutcome.Emulate;
     }
 

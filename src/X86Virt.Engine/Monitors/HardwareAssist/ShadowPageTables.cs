@@ -217,8 +217,11 @@ internal sealed unsafe class ShadowPageTables : IShadowForm, IDisposable
         return table;
     }
 
+    /// <summary>False if the entry says so already: whatever faulted would do so again.</summary>
     private bool Write(ulong entry, ulong value)
     {
+        if (*At(entry) == value)
+            return false;
         Remove(entry);
         *At(entry) = value;
         if ((value & PageEntry.Rw) != 0)

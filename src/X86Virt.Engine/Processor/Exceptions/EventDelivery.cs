@@ -103,7 +103,7 @@ internal static unsafe class EventDelivery
         ulong rip = s->Rip;
         s->StepArmed = (s->SystemFlags & Flags.Tf) != 0;
         interpreter.Execute();
-        if ((s->Attention & Attention.Exception) != 0)
+        if ((s->Attention & (Attention.Exception | Attention.VmExit)) != 0)
             return;
         if (resume && s->Rip == rip)
             InstructionBoundary.SetResume(s, null, true);

@@ -28,10 +28,10 @@ internal static unsafe class ExceptionDelivery
                 return true;
             s->Attended(Attention.Exception);
             Class now = Classify(s->Exception.Vector);
-            Record(cpu);
             // Whether it becomes a double fault is a question only if it is not intercepted (AMD volume 2, 15.12).
             if (Intercept.TakesException(s))
                 return true;
+            Record(cpu);
             // CR2 tells of the last page fault, also of one that turns into a double fault or shuts down.
             if (now == Class.PageFault)
                 s->Cr2 = s->Exception.Address;
@@ -43,9 +43,9 @@ internal static unsafe class ExceptionDelivery
             {
                 s->Exception = new PendingException { Vector = Vector.DoubleFault, HasErrorCode = true };
                 now = Class.DoubleFault;
-                Record(cpu);
                 if (Intercept.TakesException(s))
                     return true;
+                Record(cpu);
             }
             if (Enter(cpu))
                 return true;

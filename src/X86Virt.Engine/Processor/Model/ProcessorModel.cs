@@ -74,12 +74,13 @@ public sealed class ProcessorModel
         }
     }
 
-    /// <summary>The processor that a monitor runs this one's code on: the same, and with SVM and what a 64-bit hypervisor needs.</summary>
-    internal ProcessorModel ForHypervisor()
+    /// <summary>The processor that a monitor runs this one's code on: the same, and with SVM; and with PAE, if the monitor's page tables need it.</summary>
+    internal ProcessorModel ForMonitor(bool needsPae)
     {
         var model = new ProcessorModel(this);
-        foreach (ProcessorFeature feature in new[] { ProcessorFeature.LongMode, ProcessorFeature.Nx, ProcessorFeature.Svm })
-            FeatureDependencies.Switch(model.Features, feature, on: true);
+        model.Features.Set(ProcessorFeature.Svm, true);
+        if (needsPae)
+            model.Features.Set(ProcessorFeature.Pae, true);
         return model;
     }
 

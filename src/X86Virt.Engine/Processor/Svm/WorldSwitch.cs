@@ -126,7 +126,7 @@ internal sealed unsafe partial class SvmUnit
         return (s->Cr0 & Cr0.Pg) == 0 || (s->Cr4 & Cr4.Pae) == 0 || s->LongMode || v->HasNestedPaging || DirectoryPointers.Load(_cpu, s->Cr3);
     }
 
-    private static void LoadFlags(CpuState* s, ulong rflags, bool guestShadow)
+    private void LoadFlags(CpuState* s, ulong rflags, bool guestShadow)
     {
         uint system = (uint)rflags & SystemFlagsDefined;
         // Virtual-8086 mode is one of protected legacy mode.
@@ -135,7 +135,8 @@ internal sealed unsafe partial class SvmUnit
         s->StatusFlags = Flags.FromRflags(rflags);
         s->SystemFlags = system | 2;
         s->StepArmed = false;
-        s->MonitorArmed = false;
+        if (!HasExternalHost)
+            s->MonitorArmed = false;
         s->PendingDebug = 0;
         s->Attended(Attention.DebugTrap);
         InstructionBoundary.Clear(s);

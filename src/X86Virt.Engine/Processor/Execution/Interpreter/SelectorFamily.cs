@@ -95,7 +95,7 @@ internal static unsafe class SelectorFamily
         d = default;
         found = !DescriptorTables.IsNull(selector) && DescriptorTables.Locate(s, selector, 8, out ulong linear)
             && LinearMemory.ReadSystem(s, op, linear, out ulong low) && Assign(low, out d);
-        return found || (s->Attention & Attention.Exception) == 0;
+        return found || (s->Attention & (Attention.Exception | Attention.VmExit)) == 0;
     }
 
     private static bool Assign(ulong low, out Descriptor d)
