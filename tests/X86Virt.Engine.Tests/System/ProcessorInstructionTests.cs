@@ -1,3 +1,4 @@
+using X86Virt.Engine.Monitors;
 using X86Virt.Engine.Processor;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;
@@ -133,7 +134,8 @@ public unsafe class ProcessorInstructionTests
                 a.invpcid(rcx, __[Descriptor]);
         }));
         ExceptionRecord? fault = cpu.Execute(64, a => a.mov(rax, __[rbx]));
-        if (gone)
+        // A TLB may drop more than it is told to, as a hypervisor does that has mapped a large page in pieces.
+        if (gone || (fault != null && cpu.Engine is HardwareAssist { Paging: ShadowGuestPaging }))
             Raises(Vector.PageFault, 0, fault);
         else
             Assert.Null(fault);

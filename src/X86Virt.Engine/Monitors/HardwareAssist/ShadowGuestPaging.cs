@@ -69,7 +69,8 @@ internal sealed unsafe class ShadowGuestPaging : GuestPaging
     {
         v->Cr3 = Tables.Root();
         v->TlbControl = Tables.Stale ? TlbControl.FlushGuest : TlbControl.Nothing;
-        Tables.Stale = false;
+        if (Tables.Stale)
+            Tables.Flushed();
     }
 
     public override FaultOutcome Resolve(Vmcb* v, out PageFaultCode trueCode)
@@ -98,7 +99,8 @@ internal sealed unsafe class ShadowGuestPaging : GuestPaging
     /// <summary>The guest's INVLPG, CR3 and the like: the silicon's TLB may hold what the shadow has not any more.</summary>
     private void OnTranslationsDropped(ulong? linear)
     {
-        if (linear is { } page)
+        // A large page goes as a whole, and the silicon does not know one that is in pieces.
+        if (linear is { } page && !Tables.HasPieces)
             _silicon.Svm!.InvalidatePage(page, _asid);
         else
             Tables.Stale = true;

@@ -50,6 +50,16 @@ internal sealed unsafe class ShadowPageTables : IShadowForm, IDisposable
     /// <summary>Whether an entry was taken away, or made read-only, that the TLB may still hold and the guest does not know of.</summary>
     public bool Stale { get; set; }
 
+    /// <summary>Whether the TLB may hold a large page of the guest's in pieces.</summary>
+    public bool HasPieces { get; private set; }
+
+    /// <summary>The TLB is empty.</summary>
+    public void Flushed()
+    {
+        Stale = false;
+        HasPieces = _split.Count > 0;
+    }
+
     /// <summary>What CR3 must be for the guest's address space and mode.</summary>
     public ulong Root()
     {
@@ -212,6 +222,7 @@ internal sealed unsafe class ShadowPageTables : IShadowForm, IDisposable
         if (table == 0)
             return 0;
         Remove(entry);
+        HasPieces = true;
         _split[entry] = table;
         *At(entry) = table | Link;
         return table;
