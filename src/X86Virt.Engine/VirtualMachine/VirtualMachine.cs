@@ -40,6 +40,8 @@ public sealed partial class VirtualMachine : IDisposable
         ConfigurationCheck.Validate(configuration);
         Configuration = configuration;
         ProcessorModel model = ModelOf(configuration);
+        if (configuration.Engine == EngineKind.HardwareAssist && model.Has(ProcessorFeature.Svm))
+            throw new MachineException("SvmNotVirtualized", "HardwareAssist cannot give its guest SVM, which it uses itself. Leave out -Feature Svm, or give -Engine BinaryTranslation or DecodedCache.");
         _boot = BootRequestOf(configuration);
         _memory = new PhysicalMemory(configuration.MemorySize, configuration.Engine == EngineKind.HardwareAssist ? MonitorMemory.SizeFor(configuration.MemorySize) : 0);
         try
