@@ -83,6 +83,59 @@ Describe 'Measure-VmExit on HardwareAssist' {
     }
 }
 
+Describe '-Generation' {
+    AfterEach { Remove-TestMachine }
+
+    It 'changes neither console nor instructions, and shows what the monitor emulates' {
+        $runs = foreach ($generation in 'FirstGeneration', 'NestedPaging', 'Current') {
+            $vm = New-TestMachine "test-$generation" $TestGuest.Ok ($assist + @{ Generation = $generation })
+            Start-VM $vm; Wait-VM $vm -Timeout 60
+            "$((Get-VMConsole $vm).Trim()) $($vm.StopReason.Kind)" | Should -Be 'ok Halt'
+            @{ Count = $vm.InstructionsRetired; Reasons = (Measure-VmExit $vm | ForEach-Object { "$($_.Reason) $($_.Count) $($_.Emulated)" }) -join '; '; VM = $vm }
+        }
+        ($runs.Count | Select-Object -Unique).Count | Should -Be 1
+        $runs[0].Reasons | Should -Be "emulated mode 1 $($runs[0].Count)"
+        (Get-VmExit $runs[0].VM).Detail | Should -Be "$($runs[0].Count) instructions executed by the monitor"
+        $runs[1..2].Reasons | ForEach-Object { $_ | Should -Match 'PORT 3 0.*HLT 1 0'; $_ | Should -Not -Match 'emulated' }
+    }
+
+    It 'can be changed, and is left out by other engines' {
+        $vm = New-TestMachine test-changed $TestGuest.Ok @{ Engine = 'DecodedCache'; Generation = 'FirstGeneration' }
+        Set-VirtualMachine $vm -Engine HardwareAssist
+        Start-VM $vm; Wait-VM $vm -Timeout 60
+        (Measure-VmExit $vm).Reason | Should -Be 'emulated mode'
+        Set-VirtualMachine $vm -Generation Current -Paging Nested
+        Start-VM $vm; Wait-VM $vm -Timeout 60
+        (Measure-VmExit $vm).Reason | Should -Contain 'PORT'
+    }
+
+    It 'is taken by Compare-VMEngine' {
+        $file = Save-TestFile generation.bin ([byte[]]($TestGuest.Ok.Split(' ') | ForEach-Object { [Convert]::ToByte($_, 16) }))
+        $runs = @(Compare-VMEngine -FlatBinary $file -Memory 4MB -Engine DecodedCache, HardwareAssist -Generation FirstGeneration)
+        $runs.Agrees | Should -Be $true, $true
+        $runs[1].Paging | Should -Be 'Shadow'
+        $runs[1].ExitReasons.Reason | Should -Be 'emulated mode'
+    }
+
+    It 'refuses nested paging where there is none' {
+        { New-TestMachine test-nested $TestGuest.Ok ($assist + @{ Generation = 'FirstGeneration'; Paging = 'Nested' }) } |
+            Should -Throw -ErrorId 'NoNestedPaging,X86Virt.PowerShell.NewVirtualMachine' -ExpectedMessage '*FirstGeneration*-Paging Shadow*'
+        { New-TestMachine test-unknown $TestGuest.Ok ($assist + @{ Generation = 'Third' }) } | Should -Throw -ExpectedMessage '*FirstGeneration*'
+    }
+
+    It 'boots Linux like every other engine with FirstGeneration' -Skip:$noKernel {
+        $settings = @{ Memory = 256MB; Kernel = $kernel; CommandLine = 'console=ttyS0 panic=-1'; NoReboot = $true; ErrorAction = 'Stop' }
+        $machines = @(
+            New-VirtualMachine -Name test-reference -Engine DecodedCache @settings
+            New-VirtualMachine -Name test-first -Engine HardwareAssist -Generation FirstGeneration @settings
+        )
+        Start-VM $machines; Wait-VM $machines -Timeout 300 -ErrorAction Stop
+        Get-VMConsole $machines[1] | Should -Match 'Kernel panic'
+        Get-VMConsole $machines[1] | Should -BeExactly (Get-VMConsole $machines[0])
+        $machines[1].InstructionsRetired | Should -Be $machines[0].InstructionsRetired
+    }
+}
+
 Describe 'Get-Vmcb' {
     AfterEach { Remove-TestMachine }
 

@@ -13,6 +13,7 @@ public sealed unsafe class Cpu : IDisposable
     private readonly GCHandle _self;
     private readonly Tlb _hostTlb;
     private readonly Tlb? _guestTlb;
+    private readonly Cpu? _record;
     private bool _disposed;
 
     public Cpu(PhysicalMemory memory, IProcessorBus bus, ProcessorModel model) : this(memory, bus, model, null)
@@ -28,6 +29,7 @@ public sealed unsafe class Cpu : IDisposable
         Statistics = records?.Statistics ?? new CpuStatistics();
         ExceptionHistory = records?.ExceptionHistory ?? new ExceptionHistory();
         Breakpoints = records?.Breakpoints ?? new BreakpointSet();
+        _record = records;
         Memory = memory;
         Bus = bus;
         Model = model;
@@ -216,6 +218,8 @@ public sealed unsafe class Cpu : IDisposable
     {
         _hostTlb.CloseWrites(hostPage);
         _guestTlb?.CloseWrites(hostPage);
+        // A monitor stores to the same memory.
+        _record?.CloseWrites(hostPage);
     }
 
     /// <summary>The time-stamp counter as software reads it.</summary>

@@ -53,6 +53,10 @@ internal static class ConfigurationCheck
 
     private static void ValidateHardwareAssist(MachineConfiguration c)
     {
+        if (!Enum.IsDefined(c.Generation))
+            throw new MachineException("InvalidGeneration", $"There is no processor generation {c.Generation}. Choose one of {string.Join(", ", Enum.GetNames<ProcessorGeneration>())}.");
+        if (c.Paging == PagingKind.Nested && !SvmCapabilities.Of(c.Generation).Has(SvmFeatures.NestedPaging))
+            throw new MachineException("NoNestedPaging", $"Processors of the generation {c.Generation} have no nested paging. Give -Paging Shadow, or -Generation NestedPaging or Current.");
         if (c.Paging == PagingKind.Walk)
             throw new MachineException("InvalidPaging", "HardwareAssist cannot leave the guest's page tables to the silicon alone. Give -Paging Nested or Shadow.");
         if (!Enum.IsDefined(c.Silicon) || c.Silicon == EngineKind.HardwareAssist)

@@ -24,8 +24,15 @@ public sealed record MachineConfiguration
     /// <summary>With <see cref="EngineKind.HardwareAssist"/>, the engine that executes the code of the virtual silicon.</summary>
     public EngineKind Silicon { get; init; } = BinaryTranslation.IsSupported ? EngineKind.BinaryTranslation : EngineKind.DecodedCache;
 
+    /// <summary>With <see cref="EngineKind.HardwareAssist"/>, what the silicon has.</summary>
+    public ProcessorGeneration Generation { get; init; } = ProcessorGeneration.Current;
+
     /// <summary>What the TLB is refilled from; null for what suits the engine.</summary>
     public PagingKind? Paging { get; init; }
+
+    /// <summary>The paging of <see cref="EngineKind.HardwareAssist"/>, whether it was asked for or is what suits the silicon.</summary>
+    internal PagingKind PagingOfMonitor
+        => Paging ?? (SvmCapabilities.Of(Generation).Has(SvmFeatures.NestedPaging) ? PagingKind.Nested : PagingKind.Shadow);
 
     /// <summary>The most shadow page tables kept (<see cref="PagingKind.Shadow"/>).</summary>
     public int ShadowTableLimit { get; init; } = ShadowPaging.DefaultTables;

@@ -60,6 +60,10 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     [Parameter]
     public EngineKind Silicon { get; set; }
 
+    /// <summary>HardwareAssist: what its virtual silicon has. FirstGeneration: neither nested paging nor real mode, which the monitor emulates, nor help in decoding exits. NestedPaging: those but for the latter. Current, unless given: all that there is. The guest cannot tell. See docs/hardware-assist.md.</summary>
+    [Parameter]
+    public ProcessorGeneration Generation { get; set; }
+
     /// <summary>BinaryTranslation: the size of its translation cache, 512KB to 1GB; 32MB unless given.</summary>
     [Parameter]
     [SizeTransformation]
@@ -135,6 +139,7 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
             EntryPoint = IsBound(nameof(EntryPoint)) ? EntryPoint : newImage ? null : c.EntryPoint,
             BootMode = IsBound(nameof(BootMode)) ? BootMode : newImage ? BootMode.Auto : c.BootMode,
             Silicon = IsBound(nameof(Silicon)) ? Silicon : c.Silicon,
+            Generation = IsBound(nameof(Generation)) ? Generation : c.Generation,
             Translation = c.Translation with
             {
                 CacheSize = IsBound(nameof(TranslationCacheSize)) ? (long)Math.Min(TranslationCacheSize, long.MaxValue) : c.Translation.CacheSize,

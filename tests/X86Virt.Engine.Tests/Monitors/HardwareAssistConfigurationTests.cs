@@ -20,5 +20,12 @@ public sealed class HardwareAssistConfigurationTests
     public void NestedPagingOfAnotherEngine() => Assert.Equal("InvalidPaging", Refusal(s_machine with { Engine = EngineKind.DecodedCache, Paging = PagingKind.Nested }));
 
     [Fact]
+    public void NestedPagingOfTheFirstGeneration()
+        => Assert.Equal("NoNestedPaging", Refusal(s_machine with { Paging = PagingKind.Nested, Generation = ProcessorGeneration.FirstGeneration }));
+
+    [Fact]
+    public void AGenerationThatThereIsNot() => Assert.Equal("InvalidGeneration", Refusal(s_machine with { Generation = (ProcessorGeneration)9 }));
+
+    [Fact]
     public void ItselfAsSilicon() => Assert.Equal("InvalidSilicon", Refusal(s_machine with { Silicon = EngineKind.HardwareAssist }));
 }

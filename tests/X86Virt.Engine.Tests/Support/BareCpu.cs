@@ -40,8 +40,15 @@ internal sealed unsafe class BareCpu : IDisposable
         ["Interpreter"] = cpu => new Interpreter(cpu),
         ["DecodedCache"] = cpu => new DecodedCache(cpu),
         ["BinaryTranslation"] = Translating,
-        ["HardwareAssist, nested"] = cpu => new HardwareAssist(cpu, PagingKind.Nested, ShadowPaging.DefaultTables, Translating),
-        ["HardwareAssist, shadow"] = cpu => new HardwareAssist(cpu, PagingKind.Shadow, ShadowPaging.DefaultTables, silicon => new Interpreter(silicon)),
+        ["HardwareAssist, nested"] = cpu => new HardwareAssist(cpu, PagingKind.Nested, ShadowPaging.DefaultTables, ProcessorGeneration.Current, Translating),
+        ["HardwareAssist, shadow"] = cpu => new HardwareAssist(cpu, PagingKind.Shadow, ShadowPaging.DefaultTables, ProcessorGeneration.Current, silicon => new Interpreter(silicon)),
+    };
+
+    /// <summary>Those and silicon of the first generation, for tests of what the monitor sees of a guest.</summary>
+    public static IReadOnlyDictionary<string, Func<Cpu, ExecutionEngine>> SystemEngines { get; } = new Dictionary<string, Func<Cpu, ExecutionEngine>>(Engines)
+    {
+        ["HardwareAssist, first generation"] = cpu
+            => new HardwareAssist(cpu, PagingKind.Shadow, ShadowPaging.DefaultTables, ProcessorGeneration.FirstGeneration, silicon => new DecodedCache(silicon)),
     };
 
     private static BinaryTranslation Translating(Cpu cpu)

@@ -95,7 +95,7 @@ public unsafe class ProcessorModelTests
     {
         foreach ((ProcessorFeature feature, string code) in Samples.Where(s => ProcessorModels.Implemented.Has(s.Feature)))
         {
-            foreach ((string name, Func<Cpu, ExecutionEngine> engine) in BareCpu.Engines)
+            foreach ((string name, Func<Cpu, ExecutionEngine> engine) in BareCpu.SystemEngines)
             {
                 if (feature == ProcessorFeature.Svm && !BareCpu.HasSvm(name))
                     continue;

@@ -13,7 +13,7 @@ internal static unsafe class SystemBench
     /// <summary>Runs a test on every engine, with a model and feature switches such as "-Avx"; the engine's name goes into the failure.</summary>
     public static void OnEveryEngine(int bitness, Action<BareCpu> test, string? model = null, params string[] features)
     {
-        foreach ((string name, Func<Cpu, ExecutionEngine> engine) in BareCpu.Engines)
+        foreach ((string name, Func<Cpu, ExecutionEngine> engine) in BareCpu.SystemEngines)
         {
             if (features.Contains("Svm") && !BareCpu.HasSvm(name))
                 continue;

@@ -36,10 +36,10 @@ internal sealed unsafe partial class HardwareAssist
             case SvmExitCode.Port when (_vmcb->ExitInfo1 & PortString) == 0 && !IsWatched:
                 AccessPort();
                 break;
-            case SvmExitCode.Cpuid when !IsWatched:
+            case SvmExitCode.Cpuid when !IsWatched && _vmcb->NextRip != 0:
                 IdentifyProcessor();
                 break;
-            case SvmExitCode.Hlt when !IsWatched:
+            case SvmExitCode.Hlt when !IsWatched && _vmcb->NextRip != 0:
                 Complete(_vmcb->NextRip);
                 Cpu.Statistics.Halts++;
                 Halt();
@@ -86,6 +86,7 @@ internal sealed unsafe partial class HardwareAssist
     {
         _context.Save();
         _emulator.Execute();
+        Exits.CountEmulated(1);
         _completed = true;
         _context.Load();
     }

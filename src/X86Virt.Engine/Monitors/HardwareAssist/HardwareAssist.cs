@@ -27,13 +27,14 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     /// <param name="guest">The machine's processor.</param>
     /// <param name="paging">Nested or Shadow.</param>
     /// <param name="shadowTables">The most shadow tables kept.</param>
+    /// <param name="generation">What the silicon has.</param>
     /// <param name="createEngine">Makes the engine that executes the silicon's code.</param>
-    public HardwareAssist(Cpu guest, PagingKind paging, int shadowTables, Func<Cpu, ExecutionEngine> createEngine) : base(guest)
+    public HardwareAssist(Cpu guest, PagingKind paging, int shadowTables, ProcessorGeneration generation, Func<Cpu, ExecutionEngine> createEngine) : base(guest)
     {
         _memory = new MonitorMemory(guest.Memory);
         _hostMemory = guest.Memory.MapBlock(_memory.GuestBase);
         _bus = new HostBus(guest);
-        _silicon = new Cpu(_hostMemory, _bus, guest.Model.ForMonitor(needsPae: paging == PagingKind.Shadow), guest);
+        _silicon = new Cpu(_hostMemory, _bus, guest.Model.ForMonitor(needsPae: paging == PagingKind.Shadow, generation), guest);
         _bus.Silicon = _silicon;
         _svm = _silicon.Svm!;
         _engine = createEngine(_silicon);
@@ -106,11 +107,13 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         ];
         foreach (SvmExitCode code in needed)
             v->SetIntercept(code, true);
+        // The exit of an intercepted #DB does not tell it from a trap then.
+        v->SetIntercept(SvmExitCode.Icebp, !_svm.Capabilities.Has(SvmFeatures.NextRip));
     }
 
     public override void Run()
     {
-        if (!CanRun())
+        if (!CanRun() || (MustEmulate && !EmulateMode()))
             return;
         BeginRun();
         bool goOn = true;
@@ -119,6 +122,12 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
             EnterGuest();
             _engine.Run();
             goOn = IsOutside ? HandleExit() && MayGoOn() : Freeze();
+            if (goOn && MustEmulate)
+            {
+                if (!EmulateMode())
+                    return;
+                BeginRun();
+            }
         }
         _context.Save();
     }
@@ -127,6 +136,8 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     {
         if (!CanRun())
             return false;
+        if (MustEmulate)
+            return EmulateStep();
         bool executed = false, goOn = true;
         BeginRun();
         while (goOn && (!executed || _vmcb->EventInjection.IsValid))
@@ -179,6 +190,8 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         // An interrupt may wait for the guest to lower its priority.
         _vmcb->SetIntercept(SvmExitCode.Cr0Write + TaskPriorityRegister, _vmcb->VirtualInterrupt.TaskPriority != 0);
         ApplyUserIntercepts();
+        if (_vmcb->TlbControl == TlbControl.FlushGuest && !_svm.Capabilities.Has(SvmFeatures.FlushByAsid))
+            _vmcb->TlbControl = TlbControl.FlushAll;
         _svm.Enter(_vmcb);
         Intercepts.Withdraw(_vmcb);
         if (IsOutside)

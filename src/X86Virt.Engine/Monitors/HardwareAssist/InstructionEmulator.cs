@@ -22,6 +22,15 @@ internal sealed unsafe class InstructionEmulator(Cpu guest, GuestPaging paging) 
         EventDelivery.Settle(_guest);
     }
 
+    /// <summary>Executes the instruction at RIP where the silicon runs none: its exception is left for the boundary behind it.</summary>
+    public void Interpret()
+    {
+        if (_guest.State->Attention == Attention.None)
+            _interpreter.Execute();
+        else
+            EventDelivery.StepWatched(_guest, _interpreter);
+    }
+
     /// <summary>Delivers an event whose delivery the silicon could not complete.</summary>
     public void Deliver(VmcbEvent e)
     {

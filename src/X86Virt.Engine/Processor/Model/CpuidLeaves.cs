@@ -40,7 +40,7 @@ internal static unsafe class CpuidLeaves
             Extended + 6 => (0, 0, 512u << 16 | 6 << 12 | 1 << 8 | LineSize, 0),
             Extended + 7 => (0, 0, 0, model.Features.Word(FeatureRegister.PowerEdx)),
             Extended + 8 => (LinearAddressBits(model) << 8 | (uint)model.PhysicalAddressBits, model.Features.Word(FeatureRegister.Extended8Ebx), 0, 0),
-            Extended + 0xA when model.Has(ProcessorFeature.Svm) => SvmRegisters.Leaf,
+            Extended + 0xA when model.Has(ProcessorFeature.Svm) => model.Svm.Leaf,
             Extended + 0x21 => (model.Features.Word(FeatureRegister.Extended21Eax), 0, 0, 0),
             _ => default,
         };

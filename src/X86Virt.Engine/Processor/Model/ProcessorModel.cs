@@ -37,6 +37,9 @@ public sealed class ProcessorModel
     public bool HasGigabytePages => Has(ProcessorFeature.Page1Gb);
     public bool HasLongMode => Has(ProcessorFeature.LongMode);
 
+    /// <summary>What SVM can do, where it is among the features.</summary>
+    internal SvmCapabilities Svm { get; private init; } = SvmCapabilities.All;
+
     public bool Has(ProcessorFeature feature) => Features.Has(feature);
 
     /// <summary>Bits that XCR0 may have: x87 and SSE, and AVX with its feature.</summary>
@@ -75,9 +78,9 @@ public sealed class ProcessorModel
     }
 
     /// <summary>The processor that a monitor runs this one's code on: the same, and with SVM; and with PAE, if the monitor's page tables need it.</summary>
-    internal ProcessorModel ForMonitor(bool needsPae)
+    internal ProcessorModel ForMonitor(bool needsPae, ProcessorGeneration generation)
     {
-        var model = new ProcessorModel(this);
+        var model = new ProcessorModel(this) { Svm = SvmCapabilities.Of(generation) };
         model.Features.Set(ProcessorFeature.Svm, true);
         if (needsPae)
             model.Features.Set(ProcessorFeature.Pae, true);

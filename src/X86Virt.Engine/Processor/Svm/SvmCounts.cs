@@ -5,10 +5,10 @@ public sealed class SvmCounts
 {
     private readonly long[] _exits = new long[ExitSlots];
 
-    private const int NestedSlot = 0xC0, InvalidSlot = 0xC1;
+    private const int NestedSlot = 0xC0, InvalidSlot = 0xC1, EmulationSlot = 0xC2;
 
     /// <summary>Room for a count of each exit code.</summary>
-    internal const int ExitSlots = 0xC2;
+    internal const int ExitSlots = 0xC3;
 
     /// <summary>Times that VMRUN entered a guest.</summary>
     public long Entries;
@@ -45,6 +45,7 @@ public sealed class SvmCounts
     {
         SvmExitCode.NestedPageFault => NestedSlot,
         SvmExitCode.Invalid => InvalidSlot,
+        SvmExitCode.Emulation => EmulationSlot,
         _ => (int)code,
     };
 }

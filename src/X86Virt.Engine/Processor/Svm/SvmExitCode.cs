@@ -16,6 +16,9 @@ public enum SvmExitCode : ulong
     Invpcid = 0xA2,
     NestedPageFault = 0x400,
 
+    /// <summary>No #VMEXIT: the monitor executed the guest, which was in a mode that the silicon cannot run.</summary>
+    Emulation = 0xF000_0000,
+
     /// <summary>VMRUN refused the VMCB.</summary>
     Invalid = ulong.MaxValue,
 }

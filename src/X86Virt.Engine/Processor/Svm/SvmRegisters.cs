@@ -1,21 +1,12 @@
 namespace X86Virt.Engine.Processor;
 
-/// <summary>SVM's model-specific registers (AMD volume 2, 15.30), EFER.SVME's lock, and what CPUID 8000_000A reports.</summary>
+/// <summary>SVM's model-specific registers (AMD volume 2, 15.30), and EFER.SVME's lock.</summary>
 internal static class SvmRegisters
 {
     public const ulong TscRatioOne = 1UL << 32;
 
     private const uint TscRatio = 0xC000_0104, VmCr = 0xC001_0114, IgnoreFerr = 0xC001_0115, SmmControl = 0xC001_0116, HostSaveArea = 0xC001_0117, Key = 0xC001_0118;
     private const ulong TscRatioReserved = 0xFFFF_FF00_0000_0000, VmCrWritable = 0x1F, Lock = 1 << 3, Disable = 1 << 4;
-
-    private const uint NestedPaging = 1 << 0, SvmLock = 1 << 2, NextRip = 1 << 3, TscScaling = 1 << 4, CleanBits = 1 << 5, FlushByAsid = 1 << 6,
-        DecodeAssists = 1 << 7, PauseFilter = 1 << 10, PauseFilterThreshold = 1 << 12;
-
-    /// <summary>Address-space identifiers; any would do, as the TLB holds one at a time.</summary>
-    private const uint Asids = 0x8000;
-
-    public static (uint, uint, uint, uint) Leaf
-        => (1, Asids, 0, NestedPaging | SvmLock | NextRip | TscScaling | CleanBits | FlushByAsid | DecodeAssists | PauseFilter | PauseFilterThreshold);
 
     /// <summary>Whether VM_CR forbids EFER.SVME.</summary>
     public static bool IsDisabled(SvmUnit svm) => (svm.VmCr & Disable) != 0;

@@ -21,6 +21,12 @@ internal sealed unsafe partial class SvmUnit(Cpu cpu)
     private ulong _exitInfo1, _exitInfo2, _nextRip;
     private bool _fetches;
 
+    /// <summary>What it can do.</summary>
+    public SvmCapabilities Capabilities => _cpu.Model.Svm;
+
+    /// <summary>Whether VMRUN takes a guest's nested paging into use; where there is none, its bit means nothing.</summary>
+    public bool UsesNestedPaging(Vmcb* v) => v->HasNestedPaging && Capabilities.Has(SvmFeatures.NestedPaging);
+
     /// <summary>TSC_RATIO (C000_0104): 8 bits before the point and 32 behind it.</summary>
     public ulong TscRatio { get; set; } = SvmRegisters.TscRatioOne;
 
@@ -71,19 +77,21 @@ internal sealed unsafe partial class SvmUnit(Cpu cpu)
     {
         CpuState* s = _cpu.State;
         Fault.Rewind(s, op);
-        (_exitCode, _exitInfo1, _exitInfo2, _nextRip, _fetches) = (code, info1, info2, nextRip, false);
+        (_exitCode, _exitInfo1, _exitInfo2, _fetches) = (code, Capabilities.ExitInfo1(code, info1), info2, false);
+        _nextRip = Capabilities.Has(SvmFeatures.NextRip) ? nextRip : 0;
         s->Attended(Attention.Exception);
         s->Attend(Attention.VmExit);
     }
 
     /// <summary>Has the exit under way tell the bytes of the instruction, too.</summary>
-    public void FetchForAssist() => _fetches = true;
+    public void FetchForAssist() => _fetches = Capabilities.Has(SvmFeatures.DecodeAssists);
 
     /// <summary>#VMEXIT for the fault that the walk of nested page tables has met.</summary>
     public void RaiseNestedFault(Op* op)
     {
         RaiseExit(op, SvmExitCode.NestedPageFault, _nested.FaultCode, _nested.FaultAddress, 0);
-        _fetches = (_nested.FaultCode & (ulong)PageFaultCode.Fetch) == 0;
+        if ((_nested.FaultCode & (ulong)PageFaultCode.Fetch) == 0)
+            FetchForAssist();
     }
 
     public bool InterceptsMsr(uint index, bool write)
@@ -113,7 +121,7 @@ internal sealed unsafe partial class SvmUnit(Cpu cpu)
     /// <summary>Counts a PAUSE down (AMD volume 2, 15.14.4); one that is far behind the last starts anew.</summary>
     public bool PausedTooOften()
     {
-        if (_vmcb->PauseFilterCount == 0)
+        if (_vmcb->PauseFilterCount == 0 || !Capabilities.Has(SvmFeatures.PauseFilter))
             return true;
         long now = _cpu.State->Retired;
         if (_vmcb->PauseFilterThreshold != 0 && now - _lastPause > _vmcb->PauseFilterThreshold)

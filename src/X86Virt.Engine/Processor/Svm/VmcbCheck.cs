@@ -6,14 +6,14 @@ internal static unsafe class VmcbCheck
     private const ulong PortMapSize = 0x3000, MsrMapSize = 0x2000;
 
     public static bool IsValid(Cpu cpu, Vmcb* v)
-        => HasValidControls(cpu, v) && HasValidRegisters(cpu, v) && HasValidMode(v) && HasValidEvent(v);
+        => HasValidControls(cpu, v) && HasValidRegisters(cpu, v) && HasValidMode(cpu, v) && HasValidEvent(v);
 
     private static bool HasValidControls(Cpu cpu, Vmcb* v)
     {
         if (v->Asid == 0 || !v->Has(SvmExitCode.Vmrun) || Reaches(cpu, v->PortMap, PortMapSize) || Reaches(cpu, v->MsrMap, MsrMapSize))
             return false;
         // The host's paging is that of the nested tables.
-        return !v->HasNestedPaging
+        return !cpu.Svm!.UsesNestedPaging(v)
             || ((cpu.State->Cr0 & Cr0.Pg) != 0 && !Reaches(cpu, v->NestedCr3, 1) && MemoryTypeRegisters.IsPat(v->GuestPat));
     }
 
@@ -27,8 +27,11 @@ internal static unsafe class VmcbCheck
             && v->Cr3 >> cpu.PhysicalAddressBits == 0 && (v->Cr4 & ~cpu.Model.Cr4Bits) == 0
             && v->Dr6 >> 32 == 0 && v->Dr7 >> 32 == 0;
 
-    private static bool HasValidMode(Vmcb* v)
+    private static bool HasValidMode(Cpu cpu, Vmcb* v)
     {
+        const ulong Needed = Cr0.Pe | Cr0.Pg;
+        if (!cpu.Model.Svm.RunsRealMode && (v->Cr0 & Needed) != Needed)
+            return false;
         if ((v->Efer & Efer.Lme) == 0 || (v->Cr0 & Cr0.Pg) == 0)
             return true;
         return (v->Cr4 & Cr4.Pae) != 0 && (v->Cr0 & Cr0.Pe) != 0 && !(v->Cs.Long && v->Cs.Big);

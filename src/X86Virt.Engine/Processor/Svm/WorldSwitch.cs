@@ -89,7 +89,7 @@ internal sealed unsafe partial class SvmUnit
         _lastPause = s->Retired;
         _tscOffset = v->TscOffset;
         _tscRatio = TscRatio;
-        if (!v->HasNestedPaging)
+        if (!UsesNestedPaging(v))
             return;
         _nested.Begin(v->NestedCr3);
         _cpu.Nested = _nested;
@@ -123,7 +123,7 @@ internal sealed unsafe partial class SvmUnit
         s->GlobalInterruptsOff = false;
         s->EventInFlight = default;
         s->ForgetDerived();
-        return (s->Cr0 & Cr0.Pg) == 0 || (s->Cr4 & Cr4.Pae) == 0 || s->LongMode || v->HasNestedPaging || DirectoryPointers.Load(_cpu, s->Cr3);
+        return (s->Cr0 & Cr0.Pg) == 0 || (s->Cr4 & Cr4.Pae) == 0 || s->LongMode || UsesNestedPaging(v) || DirectoryPointers.Load(_cpu, s->Cr3);
     }
 
     private void LoadFlags(CpuState* s, ulong rflags, bool guestShadow)
@@ -178,9 +178,12 @@ internal sealed unsafe partial class SvmUnit
         if (v->TlbControl == TlbControl.FlushAll)
             _cpu.FlushTlb(keepGlobal: false);
         _cpu.SelectTlb(guest: true);
-        if (v->TlbControl is TlbControl.FlushAll or TlbControl.FlushGuest or TlbControl.FlushGuestNonGlobal || KeyNow(s, v->Asid, hostCr4, hostEfer) != _translationKey)
+        if (v->TlbControl == TlbControl.FlushAll || FlushesGuest(v->TlbControl) || KeyNow(s, v->Asid, hostCr4, hostEfer) != _translationKey)
             FlushGuestTlb();
     }
+
+    private bool FlushesGuest(TlbControl control)
+        => control is TlbControl.FlushGuest or TlbControl.FlushGuestNonGlobal && Capabilities.Has(SvmFeatures.FlushByAsid);
 
     private void FlushGuestTlb()
     {
@@ -229,7 +232,7 @@ internal sealed unsafe partial class SvmUnit
         bool trap = e.Type == VmcbEventType.Exception && (Vector)e.Vector is Vector.Breakpoint or Vector.Overflow;
         bool software = e.Type == VmcbEventType.SoftwareInterrupt || trap;
         // What a software event returns to is told by nRIP.
-        ulong returnRip = software && v->NextRip != 0 ? v->NextRip : s->Rip;
+        ulong returnRip = software && v->NextRip != 0 && Capabilities.Has(SvmFeatures.NextRip) ? v->NextRip : s->Rip;
         EventSource source = e.Type switch
         {
             VmcbEventType.Exception => trap ? EventSource.SoftwareException : EventSource.Exception,

@@ -23,6 +23,7 @@ internal static class SvmExitName
         SvmExitCode.MwaitArmed => "MWAIT, armed",
         SvmExitCode.NestedPageFault => "nested page fault",
         SvmExitCode.Invalid => "invalid VMCB",
+        SvmExitCode.Emulation => "emulated mode",
         _ => code.ToString().ToUpperInvariant(),
     };
 }

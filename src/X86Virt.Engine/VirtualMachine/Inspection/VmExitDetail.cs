@@ -22,6 +22,8 @@ internal static class VmExitDetail
 
     private static string Own(in ExitEntry e) => e.Code switch
     {
+        SvmExitCode.Emulation => $"{e.Info1} instruction{(e.Info1 == 1 ? "" : "s")} executed by the monitor",
+        < SvmExitCode.Exception0 or SvmExitCode.SoftwareInterrupt or SvmExitCode.Invlpg when !e.IsAssisted => "",
         < SvmExitCode.Dr0Read => ControlRegister(e),
         < SvmExitCode.Exception0 => $"with {Register(e.Info1)}",
         SvmExitCode.Exception0 + (ulong)Vector.PageFault => $"0x{e.Info2:x} {((e.Info1 & (ulong)PageFaultCode.User) != 0 ? "user" : "supervisor")} {PageFault(e.Info1)}",

@@ -25,6 +25,9 @@ internal unsafe struct ExitEntry
     public long HostTicks;
     public byte Bitness, Cpl;
 
+    /// <summary>EXITINFO1 tells of operands, by the decode assists.</summary>
+    public bool IsAssisted;
+
     /// <summary>A user's intercept matches.</summary>
     public bool IsRequested;
 

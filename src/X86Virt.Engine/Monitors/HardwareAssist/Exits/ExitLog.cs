@@ -8,7 +8,7 @@ namespace X86Virt.Engine.Monitors;
 /// Keeps the last exits and counts all of them, by reason. Nothing is allocated for an exit but at the first of its reason; the guest cannot notice any of it:
 /// host time is measured and never used.
 /// </summary>
-internal sealed unsafe class ExitLog(Cpu silicon)
+internal sealed unsafe partial class ExitLog(Cpu silicon)
 {
     /// <summary>Exits that are kept.</summary>
     public const int Size = 4096;
@@ -19,7 +19,7 @@ internal sealed unsafe class ExitLog(Cpu silicon)
     private readonly Cpu _silicon = silicon;
     private readonly HostClock _clock = new();
     private readonly ReasonCounts?[] _reasons = new ReasonCounts?[SvmCounts.ExitSlots];
-    private long _started, _lastRetired;
+    private long _started, _lastRetired, _emulated;
 
     public ExitRing All { get; } = new(Size);
 
@@ -53,11 +53,15 @@ internal sealed unsafe class ExitLog(Cpu silicon)
         e.Bitness = (byte)(code64 ? 64 : v->Cs.Big ? 32 : 16);
         e.Cpl = v->Cpl;
         e.IsRequested = requested;
+        e.IsAssisted = _silicon.Model.Svm.Has(SvmFeatures.DecodeAssists);
         ReadCode(ref e, v);
     }
 
     /// <summary>The exit under way turned out to be one that a user asked for.</summary>
     public void MarkRequested() => All.Next.IsRequested = true;
+
+    /// <summary>The monitor has executed instructions for the guest in seeing to the exit under way.</summary>
+    public void CountEmulated(long instructions) => _emulated += instructions;
 
     /// <summary>The exit has been seen to.</summary>
     public void End()
@@ -67,7 +71,8 @@ internal sealed unsafe class ExitLog(Cpu silicon)
         // What the monitor has executed for the guest is part of the exit.
         _lastRetired = _silicon.State->Retired;
         int slot = SvmCounts.Slot(e.Code);
-        (_reasons[slot] ??= new ReasonCounts(e.Code)).Add(e.HostTicks);
+        (_reasons[slot] ??= new ReasonCounts(e.Code)).Add(e.HostTicks, _emulated);
+        _emulated = 0;
         if (e.IsRequested)
         {
             Requested.Next = e;

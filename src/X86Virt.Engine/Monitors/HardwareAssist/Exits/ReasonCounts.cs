@@ -26,18 +26,24 @@ internal sealed class ReasonCounts
     /// <summary>Of a <see cref="HostClock"/>, like all here.</summary>
     public long Ticks { get; private set; }
 
-    public void Add(long ticks)
+    /// <summary>Instructions that the monitor executed for the guest.</summary>
+    public long Emulated { get; private set; }
+
+    public void Add(long ticks, long emulated = 0)
     {
         Count++;
+        Emulated += emulated;
         Ticks += ticks;
         _spread[Bucket(ticks)]++;
     }
 
-    public ReasonCounts Copy() => new(Code, [.. _spread]) { Count = Count, Ticks = Ticks };
+    public ReasonCounts Copy() => new(Code, [.. _spread]) { Count = Count, Ticks = Ticks, Emulated = Emulated };
 
     /// <summary>What was counted after an earlier copy.</summary>
     public ReasonCounts Since(ReasonCounts? earlier) => earlier == null ? this
-        : new ReasonCounts(Code, [.. _spread.Zip(earlier._spread, (now, before) => now - before)]) { Count = Count - earlier.Count, Ticks = Ticks - earlier.Ticks };
+        : new ReasonCounts(Code, [.. _spread.Zip(earlier._spread, (now, before) => now - before)]) {
+            Count = Count - earlier.Count, Ticks = Ticks - earlier.Ticks, Emulated = Emulated - earlier.Emulated,
+        };
 
     /// <summary>A time that so many of a hundred exits did not exceed, to a sixteenth or so of it; 0 if there were none.</summary>
     public double Percentile(int percent)
