@@ -136,6 +136,43 @@ Describe '-Generation' {
     }
 }
 
+Describe '-ExitClustering' {
+    AfterEach { Remove-TestMachine }
+
+    It 'avoids exits, tells how many, and changes nothing else' {
+        # mov cx, 100; poll: in al, 0x61; out 0x80, al; inc ax; loop poll; then "ok"
+        $code = "b9 64 00 e4 61 e6 80 40 e2 f9 $($TestGuest.Ok)"
+        $plain = New-TestMachine test-exiting $code $assist
+        $vm = New-TestMachine test-clustering $code ($assist + @{ ExitClustering = $true })
+        Start-VM $plain, $vm; Wait-VM $plain, $vm -Timeout 60
+        Get-VMConsole $vm | Should -BeExactly (Get-VMConsole $plain)
+        $vm.InstructionsRetired | Should -Be $plain.InstructionsRetired
+        $ports = @($plain, $vm | Measure-VmExit | Where-Object Reason -eq 'PORT')
+        $ports[0].Count | Should -Be 203
+        $ports[0].Avoided | Should -Be 0
+        $ports[1].Count + $ports[1].Avoided | Should -Be 203
+        $ports[1].Avoided | Should -BeGreaterThan 90
+        (Measure-VmExit $vm | Out-String -Width 120) | Should -Match 'Avoided'
+        Set-VirtualMachine $vm -ExitClustering:$false
+        Start-VM $vm; Wait-VM $vm -Timeout 60
+        (Measure-VmExit $vm | Where-Object Reason -eq 'PORT').Count | Should -Be 203
+    }
+
+    It 'boots Linux with -Paging <_> with fewer exits, like every other engine' -Skip:$noKernel -ForEach 'Nested', 'Shadow' {
+        $settings = @{ Memory = 256MB; Kernel = $kernel; CommandLine = 'console=ttyS0 panic=-1'; NoReboot = $true; Engine = 'HardwareAssist'; Paging = $_; ErrorAction = 'Stop' }
+        $machines = @(
+            New-VirtualMachine -Name test-exits @settings
+            New-VirtualMachine -Name test-clusters -ExitClustering @settings
+        )
+        Start-VM $machines; Wait-VM $machines -Timeout 300 -ErrorAction Stop
+        Get-VMConsole $machines[1] | Should -Match 'Kernel panic'
+        Get-VMConsole $machines[1] | Should -BeExactly (Get-VMConsole $machines[0])
+        $machines[1].InstructionsRetired | Should -Be $machines[0].InstructionsRetired
+        $counts = $machines | ForEach-Object { (Measure-VmExit $_ | Measure-Object Count -Sum).Sum }
+        $counts[1] | Should -BeLessThan ($counts[0] / 2)
+    }
+}
+
 Describe 'Get-Vmcb' {
     AfterEach { Remove-TestMachine }
 

@@ -27,6 +27,9 @@ public sealed record MachineConfiguration
     /// <summary>With <see cref="EngineKind.HardwareAssist"/>, what the silicon has.</summary>
     public ProcessorGeneration Generation { get; init; } = ProcessorGeneration.Current;
 
+    /// <summary>With <see cref="EngineKind.HardwareAssist"/>: having seen to an exit, the monitor goes on with instructions behind it that would exit, too.</summary>
+    public bool ExitClustering { get; init; }
+
     /// <summary>What the TLB is refilled from; null for what suits the engine.</summary>
     public PagingKind? Paging { get; init; }
 

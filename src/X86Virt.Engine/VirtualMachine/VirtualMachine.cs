@@ -107,7 +107,7 @@ public sealed partial class VirtualMachine : IDisposable
     private static ExecutionEngine CreateEngine(MachineConfiguration c, Cpu cpu)
     {
         if (c.Engine == EngineKind.HardwareAssist)
-            return new HardwareAssist(cpu, c.PagingOfMonitor, c.ShadowTableLimit, c.Generation, silicon => CreateEngine(c.Silicon, silicon, c.Translation));
+            return new HardwareAssist(cpu, c.PagingOfMonitor, c.ShadowTableLimit, c.Generation, silicon => CreateEngine(c.Silicon, silicon, c.Translation)) { ClustersExits = c.ExitClustering };
         ExecutionEngine engine = CreateEngine(c.Engine, cpu, c.Translation);
         cpu.UsePaging(c.Paging ?? engine.DefaultPaging, c.ShadowTableLimit);
         return engine;

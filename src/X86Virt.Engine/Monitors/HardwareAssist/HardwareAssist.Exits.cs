@@ -57,6 +57,8 @@ internal sealed unsafe partial class HardwareAssist
                 Emulate();
                 break;
         }
+        if (_clusters != null)
+            FinishCluster(_clusters);
         _bus.TakeTime();
         Exits.End();
         return !Cpu.State->Halted && !Cpu.State->ShutDown;

@@ -19,6 +19,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     private readonly SvmUnit _svm;
     private readonly ExecutionEngine _engine;
     private readonly Vmcb* _vmcb;
+    private readonly PermissionMaps _maps;
     private readonly GuestContext _context;
     private readonly InstructionEmulator _emulator;
     private readonly GuestPaging _paging;
@@ -41,7 +42,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
 
         _vmcb = (Vmcb*)_memory.At(_memory.Allocate(1));
         SetUpHost(_memory.Allocate(1));
-        var maps = new PermissionMaps(_memory);
+        PermissionMaps maps = _maps = new PermissionMaps(_memory);
         SetUpControls(maps);
         if (paging == PagingKind.Shadow)
         {
@@ -139,19 +140,27 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         if (MustEmulate)
             return EmulateStep();
         bool executed = false, goOn = true;
+        _steps = true;
         BeginRun();
         while (goOn && (!executed || _vmcb->EventInjection.IsValid))
         {
             _completed = false;
             EnterGuest();
+            bool faulted = false;
             if (!executed)
+            {
                 executed = _engine.Step() && (_silicon.State->Attention & Attention.VmExit) == 0;
+                faulted = (_silicon.State->Attention & Attention.Exception) != 0;
+            }
             // The fault of the instruction is delivered along with it.
             if (!IsOutside)
                 EventDelivery.Settle(_silicon);
-            goOn = IsOutside ? HandleExit() : Freeze();
-            executed |= _completed;
+            bool exits = IsOutside;
+            goOn = exits ? HandleExit() : Freeze();
+            // A hidden page fault is nothing that the guest has done; one in delivering its fault has that injected.
+            executed = _completed || (executed && !(faulted && exits && !_vmcb->EventInjection.IsValid));
         }
+        _steps = false;
         _context.Save();
         return executed;
     }
@@ -232,6 +241,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
             Cpu.Silicon = null;
             _engine.Dispose();
             _emulator.Dispose();
+            _clusters?.Dispose();
             _paging.Dispose();
             _silicon.Dispose();
             _hostMemory.Dispose();

@@ -51,7 +51,7 @@ internal sealed unsafe class InstructionEmulator(Cpu guest, GuestPaging paging) 
     }
 
     /// <summary>Its TLB knows nothing of what the guest has invalidated.</summary>
-    private void Forget()
+    public void Forget()
     {
         if (_paging.ChangesUnseen)
             _guest.FlushTlb(keepGlobal: false);

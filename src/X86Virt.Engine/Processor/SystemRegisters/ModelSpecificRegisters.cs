@@ -6,13 +6,14 @@ namespace X86Virt.Engine.Processor;
 /// </summary>
 internal static unsafe class ModelSpecificRegisters
 {
+    internal const uint EferIndex = 0xC000_0080;
     internal const uint ApicBase = 0x1B;
 
     private const uint PentiumMachineCheckAddress = 0, PentiumMachineCheckType = 1, TimeStampCounter = 0x10, PlatformId = 0x17, TscAdjust = 0x3B,
         MicrocodeRevision = 0x8B, SysenterCs = 0x174, SysenterEsp = 0x175, SysenterEip = 0x176, McgCapabilities = 0x179, McgStatus = 0x17A,
         MiscEnable = 0x1A0, DebugControl = 0x1D9, LastBranchFrom = 0x1DB, LastInterruptTo = 0x1DE, MachineCheckBank0 = 0x400, LastMachineCheck = 0x47F,
         TscDeadline = 0x6E0, FirstX2Apic = 0x800, LastX2Apic = 0x8FF,
-        Efer = 0xC000_0080, Star = 0xC000_0081, LStar = 0xC000_0082, CStar = 0xC000_0083, SfMask = 0xC000_0084,
+        Efer = EferIndex, Star = 0xC000_0081, LStar = 0xC000_0082, CStar = 0xC000_0083, SfMask = 0xC000_0084,
         FsBase = 0xC000_0100, GsBase = 0xC000_0101, KernelGsBase = 0xC000_0102, TscAux = 0xC000_0103;
 
     private const ulong AutomaticIbrs = 1 << 21;

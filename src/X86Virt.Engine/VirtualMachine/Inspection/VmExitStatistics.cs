@@ -21,12 +21,15 @@ public sealed record VmExitStatistics(
     /// <summary>Instructions of the guest that the monitor executed by its interpreter in seeing to them.</summary>
     public long Emulated { get; init; }
 
+    /// <summary>Exits of instructions behind them that were executed along with them (-ExitClustering).</summary>
+    public long Avoided { get; init; }
+
     /// <summary>Those of every reason, most frequent first.</summary>
     internal static IReadOnlyList<VmExitStatistics> Of(IReadOnlyList<ReasonCounts> reasons, long retired, double unit)
     {
         double all = reasons.Sum(r => r.Count), time = Math.Max(1, reasons.Sum(r => r.Ticks));
         return [.. reasons.OrderByDescending(r => r.Count).ThenBy(r => r.Code).Select(r => new VmExitStatistics(
             SvmExitName.Of(r.Code), (ulong)r.Code, r.Count, r.Count / all, r.Ticks / time, (double)retired / r.Count,
-            r.Ticks * unit / r.Count, r.Percentile(50) * unit, r.Percentile(90) * unit, r.Percentile(99) * unit, TimeSpan.FromMilliseconds(r.Ticks * unit / 1e6)) { Emulated = r.Emulated })];
+            r.Ticks * unit / r.Count, r.Percentile(50) * unit, r.Percentile(90) * unit, r.Percentile(99) * unit, TimeSpan.FromMilliseconds(r.Ticks * unit / 1e6)) { Emulated = r.Emulated, Avoided = r.Avoided })];
     }
 }

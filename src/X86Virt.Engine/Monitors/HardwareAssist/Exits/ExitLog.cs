@@ -19,7 +19,7 @@ internal sealed unsafe partial class ExitLog(Cpu silicon)
     private readonly Cpu _silicon = silicon;
     private readonly HostClock _clock = new();
     private readonly ReasonCounts?[] _reasons = new ReasonCounts?[SvmCounts.ExitSlots];
-    private long _started, _lastRetired, _emulated;
+    private long _started, _lastRetired, _emulated, _avoided;
 
     public ExitRing All { get; } = new(Size);
 
@@ -63,6 +63,9 @@ internal sealed unsafe partial class ExitLog(Cpu silicon)
     /// <summary>The monitor has executed instructions for the guest in seeing to the exit under way.</summary>
     public void CountEmulated(long instructions) => _emulated += instructions;
 
+    /// <summary>Instructions that would have exited were executed along with the exit under way.</summary>
+    public void CountAvoided(long exits) => _avoided += exits;
+
     /// <summary>The exit has been seen to.</summary>
     public void End()
     {
@@ -71,8 +74,8 @@ internal sealed unsafe partial class ExitLog(Cpu silicon)
         // What the monitor has executed for the guest is part of the exit.
         _lastRetired = _silicon.State->Retired;
         int slot = SvmCounts.Slot(e.Code);
-        (_reasons[slot] ??= new ReasonCounts(e.Code)).Add(e.HostTicks, _emulated);
-        _emulated = 0;
+        (_reasons[slot] ??= new ReasonCounts(e.Code)).Add(e.HostTicks, _emulated, _avoided);
+        _emulated = _avoided = 0;
         if (e.IsRequested)
         {
             Requested.Next = e;
@@ -101,9 +104,7 @@ internal sealed unsafe partial class ExitLog(Cpu silicon)
         ulong linear = e.CodeBase + e.Rip;
         if (e.Bitness != 64)
             linear = (uint)linear;
-        byte* code = e.Cpl == 3 ? Find(AccessMode.User, linear) : Find(AccessMode.Supervisor, linear);
-        if (code == null)
-            code = Find(e.Cpl == 3 ? AccessMode.UserAligned : AccessMode.SupervisorSmap, linear);
+        byte* code = FindCode(linear, e.Cpl);
         if (code == null)
             return;
         int left = 0x1000 - ((int)linear & 0xFFF);
@@ -115,6 +116,13 @@ internal sealed unsafe partial class ExitLog(Cpu silicon)
                 Buffer.MemoryCopy(code, bytes, ExitEntry.RoomForBytes, left);
         }
         e.ByteCount = (byte)Math.Min(left, ExitEntry.MostBytes);
+    }
+
+    /// <summary>The guest's code at an address, up to the end of its page; null where the TLB does not lead there.</summary>
+    public byte* FindCode(ulong linear, byte cpl)
+    {
+        byte* code = Find(cpl == 3 ? AccessMode.User : AccessMode.Supervisor, linear);
+        return code != null ? code : Find(cpl == 3 ? AccessMode.UserAligned : AccessMode.SupervisorSmap, linear);
     }
 
     private byte* Find(AccessMode mode, ulong linear)

@@ -29,20 +29,24 @@ internal sealed class ReasonCounts
     /// <summary>Instructions that the monitor executed for the guest.</summary>
     public long Emulated { get; private set; }
 
-    public void Add(long ticks, long emulated = 0)
+    /// <summary>Exits of instructions that were executed along with an exit.</summary>
+    public long Avoided { get; private set; }
+
+    public void Add(long ticks, long emulated = 0, long avoided = 0)
     {
         Count++;
         Emulated += emulated;
+        Avoided += avoided;
         Ticks += ticks;
         _spread[Bucket(ticks)]++;
     }
 
-    public ReasonCounts Copy() => new(Code, [.. _spread]) { Count = Count, Ticks = Ticks, Emulated = Emulated };
+    public ReasonCounts Copy() => new(Code, [.. _spread]) { Count = Count, Ticks = Ticks, Emulated = Emulated, Avoided = Avoided };
 
     /// <summary>What was counted after an earlier copy.</summary>
     public ReasonCounts Since(ReasonCounts? earlier) => earlier == null ? this
         : new ReasonCounts(Code, [.. _spread.Zip(earlier._spread, (now, before) => now - before)]) {
-            Count = Count - earlier.Count, Ticks = Ticks - earlier.Ticks, Emulated = Emulated - earlier.Emulated,
+            Count = Count - earlier.Count, Ticks = Ticks - earlier.Ticks, Emulated = Emulated - earlier.Emulated, Avoided = Avoided - earlier.Avoided,
         };
 
     /// <summary>A time that so many of a hundred exits did not exceed, to a sixteenth or so of it; 0 if there were none.</summary>
