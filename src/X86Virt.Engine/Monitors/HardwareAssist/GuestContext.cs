@@ -17,6 +17,7 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, GuestPaging pa
     {
         CpuState* g = _guest.State, s = _silicon.State;
         Vmcb* v = _vmcb;
+        v->Clean = VmcbClean.None;
         v->Es = *CpuState.Seg(g, Segment.Es);
         v->Cs = *CpuState.Seg(g, Segment.Cs);
         v->Ss = *CpuState.Seg(g, Segment.Ss);

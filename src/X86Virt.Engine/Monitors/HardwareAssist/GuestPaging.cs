@@ -39,5 +39,8 @@ internal abstract unsafe class GuestPaging : IDisposable
     /// <summary>Sees to a fault: a nested one, or with shadow paging a page fault, of which <paramref name="trueCode"/> is the guest's error code if it is a true one.</summary>
     public abstract FaultOutcome Resolve(Vmcb* v, out PageFaultCode trueCode);
 
+    /// <summary>Guest-physical address of the access that is to be emulated, of which <see cref="Resolve"/> has just told.</summary>
+    public abstract ulong FaultPhysical(Vmcb* v);
+
     public abstract void Dispose();
 }

@@ -74,13 +74,18 @@ internal sealed unsafe partial class HardwareAssist
             Cpu.Bus.TaskPriority = priority;
     }
 
-    /// <summary>Goes on behind an instruction that the monitor has taken on.</summary>
+    /// <summary>Counts an instruction that the monitor has taken on, and goes on behind it.</summary>
     private void Complete(ulong nextRip)
+    {
+        Cpu.State->Budget--;
+        PassOver(nextRip);
+    }
+
+    private void PassOver(ulong nextRip)
     {
         _vmcb->Rip = nextRip;
         _vmcb->Rflags &= ~(ulong)Flags.Rf;
         _vmcb->InterruptShadow = 0;
-        Cpu.State->Budget--;
         _completed = true;
     }
 
@@ -111,10 +116,23 @@ internal sealed unsafe partial class HardwareAssist
             default:
                 if (isEvent)
                     DeliverByHand(inFlight);
-                else
+                else if (!TryMove())
                     Emulate();
                 break;
         }
+    }
+
+    /// <summary>A plain load or store goes to where the fault has told that it leads.</summary>
+    private bool TryMove()
+    {
+        const ulong NotOperand = (ulong)PageFaultCode.Fetch | NestedPaging.TableBit;
+        ulong code = _vmcb->ExitInfo1;
+        bool checksAlignment = _vmcb->Cpl == 3 && (_vmcb->Rflags & Flags.Ac) != 0;
+        if ((code & NotOperand) != 0 || checksAlignment || IsWatched
+            || !_moves.TryExecute(_paging.FaultPhysical(_vmcb), (code & (ulong)PageFaultCode.Write) != 0, out int length))
+            return false;
+        PassOver(_vmcb->Rip + (ulong)length);
+        return true;
     }
 
     private void InjectPageFault(PageFaultCode code)

@@ -22,6 +22,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     private readonly PermissionMaps _maps;
     private readonly GuestContext _context;
     private readonly InstructionEmulator _emulator;
+    private readonly MemoryMoves _moves;
     private readonly GuestPaging _paging;
     private bool _disposed;
 
@@ -55,6 +56,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         }
         _paging.SetUp(_vmcb, maps);
         _emulator = new InstructionEmulator(guest, _paging);
+        _moves = new MemoryMoves(guest, _silicon, _vmcb);
         _context = new GuestContext(guest, _silicon, _paging, _vmcb);
         Exits = new ExitLog(_silicon);
         Intercepts = new UserIntercepts(maps);
@@ -202,6 +204,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         if (_vmcb->TlbControl == TlbControl.FlushGuest && !_svm.Capabilities.Has(SvmFeatures.FlushByAsid))
             _vmcb->TlbControl = TlbControl.FlushAll;
         _svm.Enter(_vmcb);
+        _vmcb->Clean = VmcbClean.All;
         Intercepts.Withdraw(_vmcb);
         if (IsOutside)
             throw new InvalidOperationException("The silicon has refused the monitor's VMCB.");

@@ -50,5 +50,7 @@ internal sealed unsafe class NestedGuestPaging(NestedPageTables tables) : GuestP
         return !present && Tables.TryMap(v->ExitInfo2) ? FaultOutcome.Mapped : FaultOutcome.Emulate;
     }
 
+    public override ulong FaultPhysical(Vmcb* v) => v->ExitInfo2;
+
     public override void Dispose() => Tables.Dispose();
 }

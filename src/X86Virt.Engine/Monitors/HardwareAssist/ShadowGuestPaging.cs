@@ -13,6 +13,7 @@ internal sealed unsafe class ShadowGuestPaging : GuestPaging
 
     private readonly Cpu _guest, _silicon;
     private readonly uint _asid;
+    private ulong _faultPhysical;
 
     /// <param name="guest">The monitor's record of the guest's processor, with shadow paging.</param>
     /// <param name="silicon">What walks the tables.</param>
@@ -67,7 +68,11 @@ internal sealed unsafe class ShadowGuestPaging : GuestPaging
 
     public override void Enter(Vmcb* v)
     {
-        v->Cr3 = Tables.Root();
+        ulong root = Tables.Root();
+        // Directory pointers are in the processor, and read anew with CR3.
+        if (v->Cr3 != root || Tables.Stale)
+            v->Clean &= ~VmcbClean.ControlRegisters;
+        v->Cr3 = root;
         v->TlbControl = Tables.Stale ? TlbControl.FlushGuest : TlbControl.Nothing;
         if (Tables.Stale)
             Tables.Flushed();
@@ -86,6 +91,7 @@ internal sealed unsafe class ShadowGuestPaging : GuestPaging
         bool paging = (g->Cr0 & Cr0.Pg) != 0;
         if (paging && !_guest.Shadow!.Translate(linear, mode, access, out physical, out _, out trueCode))
             return FaultOutcome.True;
+        _faultPhysical = physical;
         // Without paging only stores to ROM fault in a page that is mapped.
         if (!paging && (code & PageFaultCode.Present) != 0)
             return FaultOutcome.Emulate;
@@ -105,6 +111,8 @@ internal sealed unsafe class ShadowGuestPaging : GuestPaging
         else
             Tables.Stale = true;
     }
+
+    public override ulong FaultPhysical(Vmcb* v) => _faultPhysical;
 
     public override void Dispose()
     {

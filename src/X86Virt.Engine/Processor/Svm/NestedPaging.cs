@@ -7,7 +7,11 @@ namespace X86Virt.Engine.Processor;
 internal sealed unsafe class NestedPaging(Cpu cpu)
 {
     private const int TlbEntries = 512;
-    private const ulong FinalBit = 1UL << 32, TableBit = 1UL << 33;
+    private const ulong FinalBit = 1UL << 32;
+
+    /// <summary>In EXITINFO1: the fault was in reading a page table of the guest's.</summary>
+    public const ulong TableBit = 1UL << 33;
+
     private const int DirectoryPointerLevel = 3;
 
     private readonly Cpu _cpu = cpu;

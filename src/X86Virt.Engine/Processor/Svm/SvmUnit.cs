@@ -45,7 +45,7 @@ internal sealed unsafe partial class SvmUnit(Cpu cpu)
     {
         TscRatio = SvmRegisters.TscRatioOne;
         VmCr = HostSaveArea = Key = 0;
-        _vmcb = null;
+        _vmcb = _lingering = null;
         _cpu.Nested = null;
         ForgetGuestTranslations();
     }

@@ -29,6 +29,7 @@ internal unsafe struct Vmcb
     [FieldOffset(0x090)] public ulong NestedControl;
     [FieldOffset(0x0A8)] public VmcbEvent EventInjection;
     [FieldOffset(0x0B0)] public ulong NestedCr3;
+    [FieldOffset(0x0C0)] public VmcbClean Clean;
     [FieldOffset(0x0C8)] public ulong NextRip;
     [FieldOffset(0x0D0)] public byte FetchedCount;
     [FieldOffset(0x0D1)] public fixed byte FetchedBytes[15];
@@ -72,12 +73,29 @@ internal unsafe struct Vmcb
 
     public void SetIntercept(SvmExitCode intercept, bool on)
     {
-        uint bit = 1u << (int)intercept;
-        if (on)
-            Intercepts[(int)intercept >> 5] |= bit;
-        else
-            Intercepts[(int)intercept >> 5] &= ~bit;
+        if (Has(intercept) == on)
+            return;
+        Intercepts[(int)intercept >> 5] ^= 1u << (int)intercept;
+        Clean &= ~VmcbClean.Intercepts;
     }
+}
+
+/// <summary>What a hypervisor has not changed since the guest was left, so that VMRUN may go on with what the processor still has (AMD volume 2, 15.15).</summary>
+[Flags]
+internal enum VmcbClean : uint
+{
+    None = 0,
+    Intercepts = 1 << 0,
+    PermissionMaps = 1 << 1,
+    Asid = 1 << 2,
+    TaskPriority = 1 << 3,
+    NestedPaging = 1 << 4,
+    ControlRegisters = 1 << 5,
+    DebugRegisters = 1 << 6,
+    DescriptorTables = 1 << 7,
+    Segments = 1 << 8,
+    Cr2 = 1 << 9,
+    All = (1 << 10) - 1,
 }
 
 /// <summary>What VMRUN does to the TLB (AMD volume 2, 15.16.2).</summary>

@@ -21,6 +21,10 @@ internal sealed unsafe partial class SvmUnit
     private HostState _host;
     private TranslationKey _translationKey;
 
+    // The guest's state is in the processor though it has been left; with it the VMCB that it was entered with, and its RFLAGS then.
+    private Vmcb* _lingering;
+    private ulong _lingeringFlags;
+
     /// <summary>RFLAGS.IF of the host, which masks physical interrupts while the guest's does not.</summary>
     public bool HostAllowsInterrupts => (_host.Rflags & Flags.If) != 0;
 
@@ -41,8 +45,16 @@ internal sealed unsafe partial class SvmUnit
     {
         CpuState* s = _cpu.State;
         _vmcb = vmcb;
-        SaveHost(s);
         Counts.Entries++;
+        if (Lingers(vmcb))
+        {
+            Reenter(s, vmcb);
+            return;
+        }
+        if (_lingering != null)
+            RestoreHost(s);
+        _lingering = null;
+        SaveHost(s);
         bool valid = VmcbCheck.IsValid(_cpu, vmcb);
         ulong hostCr4 = s->Cr4, hostEfer = s->Efer;
         if (valid)
@@ -55,6 +67,40 @@ internal sealed unsafe partial class SvmUnit
         }
         SelectTranslations(s, vmcb, hostCr4, hostEfer);
         ModeChange.Update(_cpu);
+        Begin(s, vmcb);
+    }
+
+    /// <summary>Whether all that VMRUN would load, but for what it always loads, is in the processor.</summary>
+    private bool Lingers(Vmcb* v)
+    {
+        const VmcbClean Loaded = VmcbClean.All & ~(VmcbClean.Intercepts | VmcbClean.TaskPriority | VmcbClean.Cr2);
+        return _lingering == v && (v->Clean & Loaded) == Loaded && ((v->Rflags ^ _lingeringFlags) & ~((ulong)Flags.Rf | Flags.RflagsStatus)) == 0;
+    }
+
+    /// <summary>Goes on with the guest whose state lingers.</summary>
+    private void Reenter(CpuState* s, Vmcb* v)
+    {
+        s->GuestMode = true;
+        s->GlobalInterruptsOff = false;
+        if ((v->Clean & VmcbClean.Intercepts) == 0)
+        {
+            LoadIntercepts(s, v);
+            ModeChange.Update(_cpu);
+        }
+        _virtualInterrupt = v->VirtualInterrupt;
+        s->Cr2 = v->Cr2;
+        s->Rax = v->Rax;
+        s->Rsp = v->Rsp;
+        s->Rip = s->Code64 ? v->Rip : (uint)v->Rip;
+        s->StatusFlags = Flags.FromRflags(v->Rflags);
+        LoadBoundary(s, v->Rflags, (v->InterruptShadow & 1) != 0);
+        if (v->TlbControl != TlbControl.Nothing)
+            FlushGuestTlb();
+        Begin(s, v);
+    }
+
+    private void Begin(CpuState* s, Vmcb* vmcb)
+    {
         InjectEvent(s, vmcb);
         if (_virtualInterrupt.Requested || s->NmiPending || s->InterruptDeferred || _cpu.Bus.InterruptPending)
             _cpu.RequestAttention(Attention.Interrupt);
@@ -80,8 +126,7 @@ internal sealed unsafe partial class SvmUnit
 
     private void LoadControls(CpuState* s, Vmcb* v)
     {
-        for (int i = 0; i < Vmcb.InterceptWords; i++)
-            s->Intercepts[i] = v->Intercepts[i];
+        LoadIntercepts(s, v);
         _portMap = v->PortMap & ~0xFFFUL;
         _msrMap = v->MsrMap & ~0xFFFUL;
         _virtualInterrupt = v->VirtualInterrupt;
@@ -94,6 +139,12 @@ internal sealed unsafe partial class SvmUnit
         _nested.Begin(v->NestedCr3);
         _cpu.Nested = _nested;
         s->Pat = v->GuestPat;
+    }
+
+    private static void LoadIntercepts(CpuState* s, Vmcb* v)
+    {
+        for (int i = 0; i < Vmcb.InterceptWords; i++)
+            s->Intercepts[i] = v->Intercepts[i];
     }
 
     /// <summary>False if the guest's directory pointers are not valid.</summary>
@@ -134,9 +185,14 @@ internal sealed unsafe partial class SvmUnit
             system &= ~Flags.Vm;
         s->StatusFlags = Flags.FromRflags(rflags);
         s->SystemFlags = system | 2;
-        s->StepArmed = false;
         if (!HasExternalHost)
             s->MonitorArmed = false;
+        LoadBoundary(s, rflags, guestShadow);
+    }
+
+    private static void LoadBoundary(CpuState* s, ulong rflags, bool guestShadow)
+    {
+        s->StepArmed = false;
         s->PendingDebug = 0;
         s->Attended(Attention.DebugTrap);
         InstructionBoundary.Clear(s);
@@ -209,6 +265,11 @@ internal sealed unsafe partial class SvmUnit
 
     private void ForgetGuestPage(ulong linear)
     {
+        if (_lingering != null)
+        {
+            _cpu.FlushTlbPage(linear);
+            return;
+        }
         _cpu.SelectTlb(guest: true);
         _cpu.FlushTlbPage(linear);
         _cpu.SelectTlb(guest: false);
@@ -313,29 +374,54 @@ internal sealed unsafe partial class SvmUnit
         for (int i = 0; i < Most;)
         {
             ulong linear = s->Code64 ? s->Rip + (ulong)i : (uint)(CpuState.Seg(s, Segment.Cs)->Base + s->Rip + (ulong)i);
-            if (!PageWalker.Walk(_cpu, linear, s->AccessMode, PagePermissions.Fetch, update: false, out ulong physical, out _, out _))
+            if (!TryTranslateFetch(s, linear, out ulong physical))
                 return;
             int end = Math.Min(Most, i + 0x1000 - (int)(linear & 0xFFF));
-            for (; i < end; i++)
-                v->FetchedBytes[i] = (byte)_cpu.Memory.Read(physical++, 1);
-            v->FetchedCount = (byte)end;
+            _cpu.Memory.Read(physical, new Span<byte>(v->FetchedBytes + i, end - i));
+            v->FetchedCount = (byte)(i = end);
         }
     }
 
-    /// <summary>The host's state, with GIF clear.</summary>
+    /// <summary>By the TLB, in which the instruction still is most of the time.</summary>
+    private bool TryTranslateFetch(CpuState* s, ulong linear, out ulong physical)
+    {
+        TlbTranslation* t = _cpu.Tlb.Find(s->AccessMode, linear);
+        if (t != null && (t->Permissions & PagePermissions.Fetch) != 0)
+        {
+            physical = t->PhysicalPage | (linear & 0xFFF);
+            return true;
+        }
+        return PageWalker.Walk(_cpu, linear, s->AccessMode, PagePermissions.Fetch, update: false, out physical, out _, out _);
+    }
+
+    /// <summary>
+    /// The host's state, with GIF clear. An external host needs none of it before the processor enters another guest.
+    /// </summary>
     private bool ReturnToHost(CpuState* s)
     {
         // The hypervisor may keep code or page tables of its own in the page.
         _cpu.Memory.NotifyWrite((byte*)_vmcb, Vmcb.UsedSize);
-        _vmcb = null;
-        for (int i = 0; i < Vmcb.InterceptWords; i++)
-            s->Intercepts[i] = 0;
         s->GuestMode = false;
         s->GlobalInterruptsOff = true;
         s->EventInFlight = default;
         s->ForgetDerived();
         s->Halted = false;
         s->Attended(Attention.Halt);
+        if (HasExternalHost)
+        {
+            _lingering = _vmcb;
+            _lingeringFlags = _vmcb->Rflags;
+            _vmcb = null;
+            return true;
+        }
+        _vmcb = null;
+        return RestoreHost(s);
+    }
+
+    private bool RestoreHost(CpuState* s)
+    {
+        for (int i = 0; i < Vmcb.InterceptWords; i++)
+            s->Intercepts[i] = 0;
         if (_cpu.Nested != null)
             s->Pat = _host.Pat;
         _cpu.Nested = null;

@@ -77,6 +77,7 @@ internal sealed unsafe class UserIntercepts(PermissionMaps maps)
             _own[i] = v->Intercepts[i];
             v->Intercepts[i] |= _words[i];
         }
+        v->Clean &= ~VmcbClean.Intercepts;
     }
 
     /// <summary>Leaves the monitor's alone in the VMCB, which the silicon has read.</summary>
