@@ -36,7 +36,7 @@ internal sealed unsafe class MemoryMoves(Cpu guest, Cpu silicon, Vmcb* vmcb)
         if (m.Kind == MoveKind.Load)
             SetRegister(m, _guest.Memory.Read(physical, m.MemorySize));
         else
-            _guest.Memory.Write(physical, m.MemorySize, m.Kind == MoveKind.StoreImmediate ? m.Immediate : Register(m.Register));
+            _guest.Memory.Write(physical, m.MemorySize, (m.Kind == MoveKind.StoreImmediate ? m.Immediate : Register(m.Register)) & (ulong.MaxValue >> (64 - m.MemorySize * 8)));
         return true;
     }
 
