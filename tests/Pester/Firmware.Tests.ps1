@@ -32,6 +32,24 @@ Describe 'Firmware' {
         $vm.StopReason.Kind | Should -Be 'PowerOff'
     }
 
+    It 'is executed by the monitor where the silicon runs no real mode, like on every other engine' -Skip:$bootMissing {
+        $items = @{ 'genroms/linuxboot_dma.bin' = [IO.File]::ReadAllBytes('/usr/share/qemu/linuxboot_dma.bin'); 'bootorder' = "/rom@genroms/linuxboot_dma.bin`n`0" }
+        $settings = @{
+            Memory = 256MB; Firmware = $Bios; FirmwareItem = $items; Kernel = [IO.Path]::Combine([IO.Path]::GetDirectoryName($Bios), 'vmlinuz-cloud-amd64')
+            CommandLine = 'console=ttyS0 panic=-1'; ErrorAction = 'Stop'
+        }
+        $machines = @(
+            New-VirtualMachine -Name test-reference @settings
+            New-VirtualMachine -Name test-first -Engine HardwareAssist -Generation FirstGeneration -ExitClustering @settings
+        )
+        # SeaBIOS resets the machine once before it has found itself.
+        $machines | ForEach-Object { Start-VM $_; Wait-VM $_ -ConsoleText 'Kernel panic' -Timeout 240; Stop-VM $_ }
+        $consoles = $machines | ForEach-Object { (Get-VMConsole $_) -replace '(?s)(Kernel panic[^\n]*).*', '$1' }
+        $consoles[1] | Should -Match 'Booting from ROM'
+        $consoles[1] | Should -BeExactly $consoles[0]
+        (Measure-VmExit $machines[1] | Where-Object Reason -eq 'emulated mode').Emulated | Should -BeGreaterThan 10000
+    }
+
     It 'is not given with a flat binary, nor of an odd size' {
         $odd = Save-TestFile odd.bin ([byte[]]::new(1000))
         { New-VirtualMachine -Name test-odd -Firmware $odd -ErrorAction Stop } | Should -Throw '*1000 bytes*'

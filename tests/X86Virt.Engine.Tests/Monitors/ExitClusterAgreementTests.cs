@@ -8,7 +8,7 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace X86Virt.Engine.Tests.Monitors;
 
-/// <summary>Loops of random instructions, many of which exit: with clusters the guest ends in the same state as without a monitor.</summary>
+/// <summary>Loops of random instructions, many of which exit: with clusters and without the guest ends in the same state as without a monitor.</summary>
 public sealed class ExitClusterAgreementTests : IDisposable
 {
     private const int Programs = 60, Instructions = 24, Turns = 150, MemorySize = 1 << 20, LowMemory = 0xA_0000;
@@ -32,9 +32,9 @@ public sealed class ExitClusterAgreementTests : IDisposable
         }
     }
 
-    private VirtualMachine Machine(EngineKind engine, PagingKind? paging, BootMode mode) => new(new MachineConfiguration
+    private VirtualMachine Machine(EngineKind engine, PagingKind? paging, BootMode mode, bool clustering) => new(new MachineConfiguration
     {
-        Name = $"{engine} {paging}", MemorySize = MemorySize, Engine = engine, Paging = paging, ExitClustering = true, NoReboot = true,
+        Name = $"{engine} {paging}", MemorySize = MemorySize, Engine = engine, Paging = paging, ExitClustering = clustering, NoReboot = true,
         // So slow that the timer comes round every fifty instructions.
         FlatBinary = _file, LoadAddress = Address, BootMode = mode, ClockRate = 1_000_000,
     });
@@ -50,8 +50,12 @@ public sealed class ExitClusterAgreementTests : IDisposable
         for (ulong seed = 0; seed < Programs; seed++)
         {
             File.WriteAllBytes(_file, BareCpu.Assemble(mode == BootMode.Real ? 16 : 32, a => Write(a, new RandomSource(seed), mode == BootMode.Real), Address));
-            using VirtualMachine reference = Machine(EngineKind.DecodedCache, null, mode), machine = Machine(EngineKind.HardwareAssist, paging, mode);
-            Assert.Equal((seed, Outcome.Of(reference)), (seed, Outcome.Of(machine)));
+            using VirtualMachine reference = Machine(EngineKind.DecodedCache, null, mode, clustering: false);
+            using VirtualMachine single = Machine(EngineKind.HardwareAssist, paging, mode, clustering: false);
+            using VirtualMachine machine = Machine(EngineKind.HardwareAssist, paging, mode, clustering: true);
+            Outcome expected = Outcome.Of(reference);
+            Assert.Equal((seed, expected), (seed, Outcome.Of(single)));
+            Assert.Equal((seed, expected), (seed, Outcome.Of(machine)));
             avoided += machine.ReadStatistics().Reasons.Sum(r => r.Avoided);
         }
         // Clusters there were.

@@ -132,6 +132,8 @@ internal sealed unsafe partial class HardwareAssist
             || !_moves.TryExecute(_paging.FaultPhysical(_vmcb), (code & (ulong)PageFaultCode.Write) != 0, out int length))
             return false;
         PassOver(_vmcb->Rip + (ulong)length);
+        // The device may have been the local APIC, whose task priority is CR8.
+        _vmcb->VirtualInterrupt.TaskPriority = Cpu.Bus.TaskPriority;
         return true;
     }
 

@@ -74,7 +74,7 @@ internal sealed unsafe partial class SvmUnit
     private bool Lingers(Vmcb* v)
     {
         const VmcbClean Loaded = VmcbClean.All & ~(VmcbClean.Intercepts | VmcbClean.TaskPriority | VmcbClean.Cr2);
-        return _lingering == v && (v->Clean & Loaded) == Loaded && ((v->Rflags ^ _lingeringFlags) & ~((ulong)Flags.Rf | Flags.RflagsStatus)) == 0;
+        return _lingering == v && Capabilities.Has(SvmFeatures.CleanBits) && (v->Clean & Loaded) == Loaded && ((v->Rflags ^ _lingeringFlags) & ~((ulong)Flags.Rf | Flags.RflagsStatus)) == 0;
     }
 
     /// <summary>Goes on with the guest whose state lingers.</summary>
