@@ -76,9 +76,12 @@ internal sealed unsafe class ExitClusters : IDisposable
             cluster.Decode(_guest, _decoder, code, available, linear, rip, _hasExited);
         int avoided = 0, mapChanges = _mapChanges;
         int step = cluster.Exists ? cluster.Find(s->Rip - rip) : -1;
-        while (step >= 0 && mayGoOn())
+        // Behind an instruction of registers there is nothing new to ask for but the deadline.
+        bool asks = true;
+        while (step >= 0 && (asks ? mayGoOn() : s->Budget > 0))
         {
             ref readonly ClusterStep next = ref cluster[step];
+            asks = next.Kind != StepKind.Simple;
             if (IsBeyondSegment(s, next.Length) || (next.Kind == StepKind.Msr && (uint)s->Rcx == ModelSpecificRegisters.EferIndex))
                 break;
             long accesses = Accesses;
