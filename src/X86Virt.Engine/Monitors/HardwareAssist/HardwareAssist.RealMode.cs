@@ -50,8 +50,6 @@ internal sealed unsafe partial class HardwareAssist
 
     private void EndEmulation()
     {
-        // An NMI's handler may go on to where its IRET is the silicon's.
-        _vmcb->SetIntercept(SvmExitCode.Iret, Cpu.State->NmiBlocked);
         _bus.TakeTime();
         Exits.EndEmulation(Cpu);
     }

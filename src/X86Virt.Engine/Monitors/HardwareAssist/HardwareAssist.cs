@@ -190,6 +190,8 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     {
         // There may be another interrupt, or none, since the guest was left.
         CloseInterruptWindow();
+        // Whoever else executed the guest may have left it in an NMI's handler.
+        _vmcb->SetIntercept(SvmExitCode.Iret, Cpu.State->NmiBlocked);
         _context.Load();
     }
 
