@@ -109,6 +109,33 @@ public sealed unsafe class GenerationTests : IDisposable
         Assert.Equal((1u, asids, 0u, features), CpuidLeaves.Read(cpu.Cpu.Silicon!, 0x8000_000A, 0));
     }
 
+    /// <summary>VMRUN refuses a guest in real mode, which is why the monitor does not try.</summary>
+    [Theory]
+    [InlineData(ProcessorGeneration.FirstGeneration, false)]
+    [InlineData(ProcessorGeneration.NestedPaging, true)]
+    public void TheSiliconRefusesAGuestInRealMode(ProcessorGeneration generation, bool runs)
+    {
+        foreach (int bitness in (int[])[16, 32])
+        {
+            Engine.Monitors.HardwareAssist? monitor = null;
+            using var cpu = new BareCpu(bitness, guest => monitor = new Engine.Monitors.HardwareAssist(guest, PagingKind.Shadow, ShadowPaging.DefaultTables, generation, silicon => new Interpreter(silicon)));
+            Assert.Equal(runs || bitness == 32, VmcbCheck.IsValid(cpu.Cpu.Silicon!, monitor!.CurrentVmcb));
+        }
+    }
+
+    [Fact]
+    public void StepsAreTheSameInEachMode()
+    {
+        File.WriteAllBytes(_file, Modes());
+        var configuration = new MachineConfiguration
+        {
+            Name = "steps", MemorySize = 1 << 20, Engine = EngineKind.HardwareAssist, Generation = ProcessorGeneration.FirstGeneration, FlatBinary = _file,
+        };
+        var lockstep = new Lockstep(configuration with { Engine = EngineKind.Interpreter }, configuration);
+        Assert.Null(lockstep.Run(100, stride: 1));
+        Assert.Equal(StopKind.Halt, lockstep.StopReason.Kind);
+    }
+
     [Fact]
     public void AnNmiOfRealModeEndsWithTheIretOfProtectedMode() => SystemBench.OnEveryEngine(16, cpu =>
     {
