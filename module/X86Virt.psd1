@@ -14,6 +14,7 @@
     VariablesToExport    = @()
     AliasesToExport      = @()
     CmdletsToExport      = @(
+        'Clear-NestedPageTable'
         'Clear-TranslationCache'
         'Compare-VMEngine'
         'Compare-VMNanobenchmark'
@@ -21,6 +22,8 @@
         'Export-TranslationGraph'
         'Export-VMBenchmarkImage'
         'Export-VMReport'
+        'Get-NestedPageTable'
+        'Get-ShadowPageTable'
         'Get-TranslationCache'
         'Get-TranslationUnit'
         'Get-VirtualMachine'

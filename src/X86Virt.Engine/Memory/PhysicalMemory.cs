@@ -264,6 +264,9 @@ public sealed unsafe class PhysicalMemory : IDisposable
         return true;
     }
 
+    /// <summary>All that answers, by address.</summary>
+    internal IReadOnlyList<MemoryRegion> ReadMap() => [.. _regions.OrderBy(r => r.Start).Select(r => new MemoryRegion(r.Start, r.End, r.Host, r.Kind))];
+
     /// <summary>A processor's or a device's access of 1 to 8 bytes inside one page, by physical address.</summary>
     public ulong Read(ulong address, int size)
     {

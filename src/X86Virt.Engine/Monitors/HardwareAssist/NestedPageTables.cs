@@ -14,7 +14,7 @@ internal sealed unsafe class NestedPageTables
 
     private readonly PhysicalMemory _guest;
     private readonly MonitorMemory _memory;
-    private readonly int _largestLevel;
+    private readonly int _mostLevel;
     private readonly TablePages _pages;
 
     /// <param name="guest">The guest's physical address space.</param>
@@ -26,13 +26,21 @@ internal sealed unsafe class NestedPageTables
         _guest = guest;
         _memory = memory;
         _pages = pages;
-        _largestLevel = largestLevel;
+        _mostLevel = largestLevel;
+        LargestLevel = largestLevel;
         Root = memory.Allocate(1);
         guest.MapChanged += Clear;
     }
 
     /// <summary>nCR3.</summary>
     public ulong Root { get; }
+
+    /// <summary>Level of the largest pages that are mapped from now on: 3 for 1 GiB, 2 for 2 MiB, 1 for 4 KiB; no more than the hardware has.</summary>
+    public int LargestLevel
+    {
+        get;
+        set => field = Math.Clamp(value, 1, _mostLevel);
+    }
 
     /// <summary>Entries that map pages, made since the machine is there.</summary>
     public long PagesMapped { get; private set; }
@@ -49,7 +57,7 @@ internal sealed unsafe class NestedPageTables
         if (!_guest.TryFindRegion(address, out MemoryRegion region) || region.Host == null)
             return false;
         // With the A20 gate shut an address stands for that below it.
-        int level = _guest.A20 ? LargestLevel(region, address) : 1;
+        int level = _guest.A20 ? LevelFor(region, address) : 1;
         ulong host = HostAddress(region, address & _guest.AddressMask);
         ulong size = 1UL << (PageShift + (level - 1) * IndexBits);
         ulong entry = (host & ~(size - 1)) | PageEntry.Present | PageEntry.Us;
@@ -71,9 +79,9 @@ internal sealed unsafe class NestedPageTables
     private ulong HostAddress(in MemoryRegion region, ulong address) => _memory.AddressOf(region.Host + (address - region.Start));
 
     /// <summary>The largest page around an address that lies in one region, at an aligned host-physical address.</summary>
-    private int LargestLevel(in MemoryRegion region, ulong address)
+    private int LevelFor(in MemoryRegion region, ulong address)
     {
-        for (int level = _largestLevel; level > 1; level--)
+        for (int level = LargestLevel; level > 1; level--)
         {
             ulong size = 1UL << (PageShift + (level - 1) * IndexBits), start = address & ~(size - 1);
             if (start >= region.Start && start + size <= region.End && (HostAddress(region, start) & (size - 1)) == 0)
@@ -104,8 +112,8 @@ internal sealed unsafe class NestedPageTables
 
     private static int Index(ulong address, int level) => (int)(address >> (PageShift + (level - 1) * IndexBits)) & IndexMask;
 
-    /// <summary>Forgets all mappings: the guest's physical map is another one.</summary>
-    private void Clear()
+    /// <summary>Forgets all mappings, because the guest's physical map is another one or they are wanted anew.</summary>
+    public void Clear()
     {
         FreeTables(Root, Levels);
         new Span<byte>(_memory.At(Root), 1 << PageShift).Clear();
@@ -132,6 +140,50 @@ internal sealed unsafe class NestedPageTables
         if ((*slot & PageEntry.Present) == 0)
             *slot = _pages.Allocate() | Link;
         return *slot & AddressMask;
+    }
+
+    /// <summary>Clears the D bits of all pages, and tells how many were set. The next store to a page sets it again.</summary>
+    public long ClearDirty()
+    {
+        long cleared = ClearDirty(Root, Levels);
+        Stale |= cleared > 0;
+        return cleared;
+    }
+
+    private long ClearDirty(ulong table, int level)
+    {
+        long cleared = 0;
+        for (int i = 0; i <= IndexMask; i++)
+        {
+            ulong entry = Entry(table, i);
+            if ((entry & PageEntry.Present) == 0)
+                continue;
+            if (level > 1 && (entry & PageEntry.Ps) == 0)
+            {
+                cleared += ClearDirty(entry & AddressMask, level - 1);
+            }
+            else if ((entry & PageEntry.Dirty) != 0)
+            {
+                ((ulong*)_memory.At(table))[i] = entry & ~PageEntry.Dirty;
+                cleared++;
+            }
+        }
+        return cleared;
+    }
+
+    /// <summary>The entries that translate a guest-physical address, from the root to the page or to one that is not present.</summary>
+    public IEnumerable<(int Level, ulong EntryAddress, ulong Entry)> Walk(ulong address)
+    {
+        ulong table = Root;
+        for (int level = Levels; ; level--)
+        {
+            int index = Index(address, level);
+            ulong entry = Entry(table, index);
+            yield return (level, table + (ulong)index * sizeof(ulong), entry);
+            if (level == 1 || (entry & PageEntry.Present) == 0 || (entry & PageEntry.Ps) != 0)
+                yield break;
+            table = entry & AddressMask;
+        }
     }
 
     /// <summary>Every entry that maps a page, in the order of guest-physical addresses.</summary>

@@ -274,6 +274,20 @@ internal sealed unsafe class ShadowPageTables : IShadowForm, IDisposable
         return part == 0 ? 0 : part + (ulong)(index % EntriesPerPage) * sizeof(ulong);
     }
 
+    /// <summary>The pages of entries that a table has.</summary>
+    public IReadOnlyList<ulong> PagesOf(int table) => [.. _parts.AsSpan(table * PartsPerTable, PartsPerTable).ToArray().Where(p => p != 0)];
+
+    /// <summary>The entry that stands for a slot, or the first of two; false if there is none.</summary>
+    public bool TryReadEntry(int table, int index, out ulong address, out ulong entry)
+    {
+        if (_shadow.IsNarrow(table) && _shadow.LevelOf(table) > 1)
+            index *= 2;
+        ulong part = _parts[table * PartsPerTable + index / EntriesPerPage];
+        address = part == 0 ? 0 : part + (ulong)(index % EntriesPerPage) * sizeof(ulong);
+        entry = part == 0 ? 0 : *At(address);
+        return entry != 0;
+    }
+
     private ulong* At(ulong entry) => (ulong*)Memory.At(entry);
 
     public void Changed(int table, int index)

@@ -138,6 +138,10 @@ internal unsafe struct PageTableFormat
             : s->LongMode ? Long | nx : Pae | nx;
     }
 
+    /// <summary>A format by its name.</summary>
+    public static string Name(int format)
+        => (format & Long) switch { TwoLevel => "32-bit", TwoLevelPse => "32-bit PSE", Pae => "PAE", _ => "long" } + ((format & WithNx) != 0 && (format & Long) >= Pae ? " NX" : "");
+
     /// <summary>Levels of entries in a format, 2 to 5. The third of 3 is not a table but registers (<see cref="DirectoryPointers"/>).</summary>
     public static int Levels(CpuState* s, int format)
         => (format & Long) switch

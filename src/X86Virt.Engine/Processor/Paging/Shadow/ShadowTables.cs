@@ -164,6 +164,14 @@ internal sealed unsafe class ShadowTables : IDisposable
         return true;
     }
 
+    /// <summary>How many more walks a page is left without a shadow.</summary>
+    public int RestOf(int page) => _resting[page];
+
+    /// <summary>Numbers of the tables in use.</summary>
+    public IEnumerable<int> InUse() => Enumerable.Range(0, _made).Where(IsInUse);
+
+    private bool IsInUse(int number) => _tables[number].InUse;
+
     /// <summary>Gives all of them up.</summary>
     public void Clear()
     {
