@@ -75,3 +75,26 @@ Describe 'Get-ShadowPageTable' {
         }
     }
 }
+
+Describe 'Resolve-VMAddress beside what the monitor keeps' {
+    AfterEach { Remove-TestMachine }
+
+    It 'shows the shadow' {
+        $vm = New-PrimeMachine test-resolve 97 $shadow
+        Step-VM $vm -Count 20
+        $levels = @(Resolve-VMAddress $vm -Address 0x100000)
+        $levels.Shadow.Table | Should -Be @(Get-ShadowPageTable $vm).Number
+        $levels[-1].Shadow.PhysicalAddress | Should -Be 0
+        $levels[-1].HostAddress | Should -BeNullOrEmpty
+        Get-View ($levels | Format-Table -View SideBySide) | Should -Match 'PDE +0x[0-9a-f]+ +0x100000 +0x0 '
+    }
+
+    It 'shows the nested walks' {
+        $vm = New-PrimeMachine test-resolve 97 $nested
+        Step-VM $vm -Count 20
+        $levels = @(Resolve-VMAddress $vm -Address 0x100000)
+        ($levels | Measure-Object References -Sum).Sum | Should -Be 19
+        $levels[-1].HostAddress | Should -Be 0x40100000
+        Get-View ($levels | Format-Table -View SideBySide) | Should -Match 'PDE +0x[0-9a-f]+ +0x100000 +0x4[0-9a-f]+ +0x40100000 +9'
+    }
+}

@@ -38,8 +38,9 @@ public sealed partial class VirtualMachine
     /// <summary>Linear address of the instruction that is executed next.</summary>
     public ulong ReadNextAddress() => Inspect(cpu => cpu.LinearRip);
 
-    /// <summary>The levels of the page walk for a linear address.</summary>
-    public IReadOnlyList<PageWalkLevel> ResolveAddress(ulong linear) => Inspect(cpu => AddressResolver.Resolve(cpu, linear));
+    /// <summary>The levels of the page walk for a linear address, with the shadow and nested tables that the machine has beside them.</summary>
+    public IReadOnlyList<PageWalkLevel> ResolveAddress(ulong linear)
+        => Inspect(cpu => AddressResolver.Resolve(cpu, linear, cpu.Shadow == null ? null : new ShadowInspector(Name, cpu), FindNested()));
 
     /// <summary>The devices of the board and what their registers hold.</summary>
     public IReadOnlyList<DeviceInformation> ReadDevices() => Inspect(_ => (IReadOnlyList<DeviceInformation>)[.. _board.Devices.Select(d => DeviceInformation.Of(Name, d))]);

@@ -107,6 +107,37 @@ public sealed class NestedPageTableTests : IDisposable
         Assert.Equal(reference.ReadRegister("RSP").Hex, machine.ReadRegister("RSP").Hex);
     }
 
+    /// <summary>Four levels over four: each entry of the guest's takes a nested walk, and so does the page.</summary>
+    [Fact]
+    public void AWalkInTwoDimensionsReads24Entries()
+    {
+        File.WriteAllBytes(_file, BareCpu.Assemble(64, a =>
+        {
+            // A page table at First in place of the large page behind Second.
+            a.mov(rbx, cr3);
+            a.mov(rbx, __qword_ptr[rbx]);
+            a.and(rbx, -0x1000);
+            a.mov(rbx, __qword_ptr[rbx]);
+            a.and(rbx, -0x1000);
+            a.mov(__qword_ptr[rbx + 4 * 8], (int)First | 0x63);
+            a.mov(__qword_ptr[First + 3 * 8], (int)Code | 0x63);
+            a.mov(eax, __dword_ptr[Second]);
+            a.hlt();
+        }, Code));
+        using var machine = new VirtualMachine(new MachineConfiguration
+        {
+            Name = "walk", MemorySize = Memory, Engine = EngineKind.HardwareAssist, Paging = PagingKind.Nested, NoReboot = true, FlatBinary = _file, LoadAddress = Code, BootMode = BootMode.Long,
+        });
+        machine.ClearNestedPages(Small);
+        machine.Step(8);
+        IReadOnlyList<PageWalkLevel> levels = machine.ResolveAddress(Second + 8);
+        Assert.Equal([5, 5, 5, 9], levels.Select(l => l.References));
+        Assert.All(levels, l => Assert.Equal(["PML4E", "PDPE", "PDE", "PTE"], l.EntryWalk.Select(n => n.Name)));
+        Assert.Equal(machine.ReadNestedPage(Code).HostAddress + 8, levels[^1].HostAddress);
+        Assert.Equal("not present", machine.ResolveAddress(0xC0_0000)[^1].PageWalk[^1].Problem);
+        Assert.Null(machine.ResolveAddress(0xC0_0000)[^1].HostAddress);
+    }
+
     [Fact]
     public void OtherMachinesHaveNone()
     {

@@ -48,6 +48,10 @@ public sealed class ShadowInspectionTests : IDisposable
         Assert.Equal((Data, 2UL << 20, 2), (entry.PhysicalAddress!.Value, entry.PageSize!.Value, entry.Index));
         Assert.Equal(machine.ResolveAddress(Data)[^1].Entry, entry.GuestEntry);
         Assert.Equal(tables[1].Number, machine.ReadShadowEntries(tables[0].Number!.Value).Single().NextTable);
+        Assert.Equal(tables.Select(t => t.Number), machine.ResolveAddress(Data).Select(l => (int?)l.Shadow!.Table));
+        Assert.Equal(Data, machine.ResolveAddress(Data + 5)[^1].Shadow!.PhysicalAddress);
+        Assert.Null(machine.ResolveAddress(0x60_0000)[^1].Shadow);
+        Assert.Equal(3, machine.ResolveAddress(Data).Sum(l => l.References));
         // Present, writable, accessed, dirty.
         Assert.Equal(engine == EngineKind.HardwareAssist ? 0x63UL : 0, (entry.HostEntry ?? 0) & 0x63);
     }
