@@ -16,6 +16,7 @@ namespace X86Virt.PowerShell;
 /// <para>Has the machine's memory mapped by pages of 4 KiB from now on, which tell exactly what is used.</para>
 /// </example>
 [Cmdlet(VerbsCommon.Clear, "NestedPageTable", DefaultParameterSetName = ByName, SupportsShouldProcess = true)]
+[OutputType(typeof(void))]
 public sealed class ClearNestedPageTable : MachineCmdlet
 {
     /// <summary>Clear the D bits alone; what is mapped stays so.</summary>

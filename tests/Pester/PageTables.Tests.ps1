@@ -98,3 +98,49 @@ Describe 'Resolve-VMAddress beside what the monitor keeps' {
         Get-View ($levels | Format-Table -View SideBySide) | Should -Match 'PDE +0x[0-9a-f]+ +0x100000 +0x4[0-9a-f]+ +0x40100000 +9'
     }
 }
+
+Describe 'Get-VMTlb' {
+    AfterEach { Remove-TestMachine }
+
+    It 'has the guest and the monitor apart on HardwareAssist' {
+        $vm = New-PrimeMachine test-tlb 97 $nested
+        Step-VM $vm -Count 50
+        $tlbs = @(Get-VMTlb $vm)
+        $tlbs.Tlb | Should -Be @('guest', 'monitor')
+        $tlbs[0].Misses | Should -BeGreaterThan 0
+        $tlbs[0].References | Should -BeGreaterThan $tlbs[0].Walks
+        $tlbs[0].References | Should -BeLessOrEqual (3 * $tlbs[0].Walks)
+        $tlbs[0].NestedReferences | Should -BeGreaterThan $tlbs[0].NestedWalks
+        Get-View $tlbs | Should -Match 'test-tlb +guest +\d+ '
+    }
+
+    It 'is one on other engines' {
+        $vm = New-PrimeMachine test-tlb 97 @{ Engine = 'Interpreter' }
+        Step-VM $vm -Count 50
+        $tlb = Get-VMTlb $vm
+        $tlb.Tlb | Should -Be 'processor'
+        $tlb.Entries | Should -Be $tlb.LargeEntries
+    }
+}
+
+Describe 'Export-VMMemoryMap' {
+    AfterEach { Remove-TestMachine }
+
+    It 'draws what nested page tables map' {
+        $vm = New-PrimeMachine test-map 97 $nested
+        Step-VM $vm -Count 50
+        $path = [IO.Path]::Combine($TestDrive, 'map.svg')
+        (Export-VMMemoryMap $vm -Path $path).FullName | Should -Be $path
+        $svg = [xml][IO.File]::ReadAllText($path)
+        $texts = @($svg.svg.text | ForEach-Object { "$($_.'#text')" })
+        $texts | Should -Contain 'nested page of 4 KiB, dirty'
+        $texts | Should -Contain 'RAM that was not touched'
+        $texts | Should -Contain 'device'
+        @($svg.svg.rect | Where-Object { "$($_.title)" -like '0x100000 to *nested page of 4 KiB' }).Count | Should -Be 1
+    }
+
+    It 'refuses another format' {
+        $vm = New-TestMachine test-map $TestGuest.Spin
+        { Export-VMMemoryMap $vm -Path map.png -ErrorAction Stop } | Should -Throw -ErrorId 'UnknownMapFormat,X86Virt.PowerShell.ExportVMMemoryMap' -ExpectedMessage '*map.png*.svg*'
+    }
+}

@@ -64,6 +64,9 @@ public sealed unsafe class Cpu : IDisposable
     /// <summary>The TLB of guest mode, whether it is in force or not.</summary>
     internal Tlb GuestTlb => _guestTlb!;
 
+    /// <summary>The TLB out of guest mode.</summary>
+    internal Tlb HostTlb => _hostTlb;
+
     /// <summary>Null unless a guest runs with nested paging.</summary>
     internal NestedPaging? Nested { get; set; }
     public CpuStatistics Statistics { get; }

@@ -47,6 +47,15 @@ public sealed partial class VirtualMachine
     /// <exception cref="MachineException">NoShadowPageTables.</exception>
     public IReadOnlyList<ShadowPageTableEntry> ReadShadowEntries(int table) => Inspect(_ => (IReadOnlyList<ShadowPageTableEntry>)[.. Shadow.Entries(table)]);
 
+    /// <summary>What TLBs hold, and what became of misses.</summary>
+    public IReadOnlyList<TlbStatistics> ReadTlbs() => Inspect(cpu => (IReadOnlyList<TlbStatistics>)(
+        _engine is HardwareAssist ? [TlbStatistics.Of(Name, "guest", cpu.Silicon!.GuestTlb, cpu.Silicon, guest: true), TlbStatistics.Of(Name, "monitor", cpu.HostTlb, cpu, guest: false)]
+        : cpu.Svm != null ? [TlbStatistics.Of(Name, "processor", cpu.HostTlb, cpu, guest: false), TlbStatistics.Of(Name, "guest", cpu.GuestTlb, cpu, guest: true)]
+        : [TlbStatistics.Of(Name, "processor", cpu.HostTlb, cpu, guest: false)]));
+
+    /// <summary>The physical address space, by address: what answers, and what is known of each page.</summary>
+    public IReadOnlyList<MemoryMapRegion> ReadMemoryMap() => Inspect(cpu => MemoryMapRegion.Read(cpu.Memory, FindNested()));
+
     private PagingKind PagingInForce => _cpu.Shadow != null ? PagingKind.Shadow : FindNested() != null ? PagingKind.Nested : PagingKind.Walk;
 
     private NestedPageTables? FindNested() => ((_engine as HardwareAssist)?.Paging as NestedGuestPaging)?.Tables;

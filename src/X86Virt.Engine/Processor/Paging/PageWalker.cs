@@ -68,6 +68,15 @@ public static unsafe class PageWalker
     internal static bool Walk(Cpu cpu, ulong linear, AccessMode mode, PagePermissions access, bool update, PageWalkPath* path,
         out ulong physical, out PagePermissions permissions, out PageFaultCode fault)
     {
+        bool mapped = ReadTables(cpu, linear, mode, access, update, path, out physical, out permissions, out fault);
+        if (update && path->Top != 0)
+            cpu.Tlb.WalkCache.Count(cpu.PageTables + PageTableFormat.Current(cpu.State), linear, path, pointersAreRegisters: cpu.Nested == null && !cpu.State->LongMode);
+        return mapped;
+    }
+
+    private static bool ReadTables(Cpu cpu, ulong linear, AccessMode mode, PagePermissions access, bool update, PageWalkPath* path,
+        out ulong physical, out PagePermissions permissions, out PageFaultCode fault)
+    {
         CpuState* s = cpu.State;
         fault = PageFaultCode.None;
         if ((s->Cr0 & Cr0.Pg) == 0)

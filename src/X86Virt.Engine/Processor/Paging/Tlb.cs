@@ -33,6 +33,9 @@ public struct TlbTranslation
     public PagePermissions Permissions;
 }
 
+/// <summary>How many translations a TLB holds: of 4 KiB pages, pieces of larger ones, and how many of both are global.</summary>
+internal record struct TlbContents(int Small, int Large, int Global);
+
 /// <summary>What a page walk allows in one access mode.</summary>
 [Flags]
 public enum PagePermissions : byte
@@ -92,6 +95,38 @@ public sealed unsafe class Tlb : IDisposable
 
     public long Fills { get; private set; }
     public long Flushes { get; private set; }
+
+    /// <summary>Those of the flushes that kept global pages.</summary>
+    public long NonGlobalFlushes { get; private set; }
+    public long PageFlushes { get; private set; }
+
+    /// <summary>What the walks of its misses read.</summary>
+    internal PageWalkCache WalkCache { get; } = new();
+
+    /// <summary>Entries that there is room for.</summary>
+    internal static int Capacity => Total;
+
+    /// <summary>What it holds.</summary>
+    internal TlbContents Contents
+    {
+        get
+        {
+            var contents = new TlbContents();
+            for (int i = 0; i < _filledCount; i++)
+            {
+                TlbTranslation* t = _translations + _filled[i];
+                if (t->LinearPage == NoPage)
+                    continue;
+                if ((t->Permissions & PagePermissions.Large) != 0)
+                    contents.Large++;
+                else
+                    contents.Small++;
+                if ((t->Permissions & PagePermissions.Global) != 0)
+                    contents.Global++;
+            }
+            return contents;
+        }
+    }
 
     public TlbEntry* Of(AccessMode mode) => _entries + (int)mode * Entries;
 
@@ -158,6 +193,9 @@ public sealed unsafe class Tlb : IDisposable
     public void Flush(bool keepGlobal)
     {
         Flushes++;
+        if (keepGlobal)
+            NonGlobalFlushes++;
+        WalkCache.Flush();
         ForgetDerived();
         int kept = 0;
         for (int i = 0; i < _filledCount; i++)
@@ -190,6 +228,8 @@ public sealed unsafe class Tlb : IDisposable
     /// <summary>INVLPG: drops the page of <paramref name="linear"/> in every mode, global or not; true if all of a large page was dropped.</summary>
     public bool FlushPage(ulong linear)
     {
+        PageFlushes++;
+        WalkCache.Flush();
         ForgetDerived();
         if (linear >= _largeFirst && linear <= _largeLast && IsLarge(linear))
         {

@@ -204,6 +204,7 @@ public sealed unsafe partial class ShadowPaging : IDisposable
         }
         physical = f->Page(entry) | (linear & 0xFFF);
         _cpu.Statistics.Paging.Walks++;
+        _cpu.Tlb.WalkCache.CountLast();
         return true;
     }
 
