@@ -85,6 +85,7 @@ public sealed class TlbStatisticsTests
         using PagedProcessor m = Machine();
         m.Access(0x60_0000, PagePermissions.Read);
         Assert.Equal((1, 3, 0), Counts(m));
+        Assert.Equal(1, m.Cpu.Tlb.WalkCache.Faults);
         AddressResolver.Resolve(m.Cpu, 0);
         Assert.Equal((1, 3, 0), Counts(m));
     }

@@ -24,6 +24,9 @@ internal sealed unsafe class PageWalkCache
     /// <summary>Walks, those that met a fault among them.</summary>
     public long Walks { get; private set; }
 
+    /// <summary>Those of them that met a fault, of the guest's or a nested one.</summary>
+    public long Faults { get; private set; }
+
     /// <summary>Entries of the guest's tables that they read.</summary>
     public long References { get; private set; }
 
@@ -46,10 +49,13 @@ internal sealed unsafe class PageWalkCache
     /// <param name="linear">The address that was walked for.</param>
     /// <param name="path">What was read.</param>
     /// <param name="pointersAreRegisters">The directory pointers of PAE are no references.</param>
-    public void Count(PageTableFormat* format, ulong linear, PageWalkPath* path, bool pointersAreRegisters)
+    /// <param name="mapped">The walk met no fault.</param>
+    public void Count(PageTableFormat* format, ulong linear, PageWalkPath* path, bool pointersAreRegisters, bool mapped)
     {
         int top = path->Top == DirectoryPointerLevel && pointersAreRegisters ? path->Top - 1 : path->Top;
         Walks++;
+        if (!mapped)
+            Faults++;
         References += Math.Max(top - path->Last + 1, 0);
         bool found = false;
         for (int level = path->Last + 1; level <= top; level++)

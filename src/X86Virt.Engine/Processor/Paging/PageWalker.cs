@@ -70,7 +70,7 @@ public static unsafe class PageWalker
     {
         bool mapped = ReadTables(cpu, linear, mode, access, update, path, out physical, out permissions, out fault);
         if (update && path->Top != 0)
-            cpu.Tlb.WalkCache.Count(cpu.PageTables + PageTableFormat.Current(cpu.State), linear, path, pointersAreRegisters: cpu.Nested == null && !cpu.State->LongMode);
+            cpu.Tlb.WalkCache.Count(cpu.PageTables + PageTableFormat.Current(cpu.State), linear, path, pointersAreRegisters: cpu.Nested == null && !cpu.State->LongMode, mapped);
         return mapped;
     }
 

@@ -29,6 +29,9 @@ public sealed record TlbStatistics(string VMName, string Tlb, int Capacity)
     /// <summary>Walks of page tables, those that met a fault among them.</summary>
     public long Walks { get; init; }
 
+    /// <summary>Walks that met a fault: the guest's, or a nested one, as each access to a device does with nested paging.</summary>
+    public long Faults { get; init; }
+
     /// <summary>Entries that walks read; with nested paging one that could not be read because of a nested fault is among them.</summary>
     public long References { get; init; }
 
@@ -70,7 +73,7 @@ public sealed record TlbStatistics(string VMName, string Tlb, int Capacity)
         return new TlbStatistics(name, whose, Processor.Tlb.Capacity)
         {
             Entries = held.Small + held.Large, SmallEntries = held.Small, LargeEntries = held.Large, GlobalEntries = held.Global, Misses = tlb.Fills,
-            Refills = guest ? 0 : cpu.Statistics.Paging.Refills, Walks = walks.Walks, References = walks.References, WalkCacheSpared = walks.Spared,
+            Refills = guest ? 0 : cpu.Statistics.Paging.Refills, Walks = walks.Walks, Faults = walks.Faults, References = walks.References, WalkCacheSpared = walks.Spared,
             WalkCachePdeHits = walks.Hits(2), WalkCachePdpeHits = walks.Hits(3), WalkCachePml4eHits = walks.Hits(4) + walks.Hits(5),
             NestedWalks = nested?.NestedWalks ?? 0, NestedReferences = nested?.NestedReferences ?? 0, NestedTlbHits = nested?.NestedTlbHits ?? 0,
             Flushes = tlb.Flushes - tlb.NonGlobalFlushes, NonGlobalFlushes = tlb.NonGlobalFlushes, PageFlushes = tlb.PageFlushes,
