@@ -94,7 +94,7 @@ public sealed class EventCounts
     };
 
     /// <summary>Instructions that are part of an event: those that raise it and return from it.</summary>
-    private static int InstructionsOf(CostEvent e) => e switch
+    internal static int InstructionsOf(CostEvent e) => e switch
     {
         CostEvent.SystemCall or CostEvent.SoftwareInterrupt => 2,
         CostEvent.TlbMiss or CostEvent.HiddenPageFault or CostEvent.TraceOfPresent or CostEvent.TraceOfNotPresent => 0,

@@ -11,6 +11,9 @@ public enum PageTracking : byte
 
     /// <summary>The page holds a guest page table that is shadowed.</summary>
     Trace = 2,
+
+    /// <summary>Code was decoded or translated from the page for virtual silicon, which executes it under a monitor.</summary>
+    SiliconCode = 4,
 }
 
 /// <summary>Host memory in one piece, and which of its pages somebody wants to know the stores to. Address spaces map it.</summary>
@@ -50,7 +53,7 @@ internal sealed unsafe class MemoryBlock : IDisposable
         if (why == PageTracking.None)
             return;
         int offset = (int)(host - Pages) & 0xFFF;
-        if ((why & PageTracking.Code) != 0)
+        if ((why & (PageTracking.Code | PageTracking.SiliconCode)) != 0)
             CodeWrite?.Invoke(page, offset, length);
         if ((why & PageTracking.Trace) != 0)
             TraceWrite?.Invoke(page, offset, length);

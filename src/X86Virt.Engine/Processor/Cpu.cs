@@ -170,12 +170,37 @@ public sealed unsafe class Cpu : IDisposable
         RequestAttention(Attention.Interrupt);
     }
 
+    private long _runUntil;
+
     /// <summary>Moves the retired-instruction count at which the engine returns to the run loop.</summary>
     public void SetDeadline(long retired)
     {
+        _runUntil = retired;
         State->Budget += retired - State->Deadline;
         State->Deadline = retired;
     }
+
+    /// <summary>Moves it to an earlier one, if it is.</summary>
+    internal void BringDeadlineForward(long retired)
+    {
+        long until = Math.Min(_runUntil, retired);
+        SetDeadline(Math.Min(State->Deadline, retired));
+        _runUntil = until;
+    }
+
+    /// <summary>Has an engine stop earlier for an engine above it, until <see cref="LiftDeadline"/>.</summary>
+    internal void LimitDeadline(long retired)
+    {
+        long until = State->Deadline;
+        SetDeadline(Math.Min(until, retired));
+        _runUntil = until;
+    }
+
+    /// <summary>The deadline as it is without a limit.</summary>
+    internal void LiftDeadline() => SetDeadline(_runUntil);
+
+    /// <summary>How pages are marked that code was taken from for this processor.</summary>
+    internal PageTracking CodeTracking => _record == null ? PageTracking.Code : PageTracking.SiliconCode;
 
     /// <summary>Told of what is dropped from the TLB, by whoever keeps another: the linear address of a page, or null for all.</summary>
     internal Action<ulong?>? TranslationsDropped { get; set; }
@@ -216,13 +241,18 @@ public sealed unsafe class Cpu : IDisposable
         _guestTlb?.CloseAll();
     }
 
-    /// <summary>Makes stores to a page of host memory take the slow path from now on.</summary>
+    /// <summary>Makes stores to a page of host memory take the slow path from now on: a monitor's record of a processor and the silicon store to the same memory.</summary>
     internal void CloseWrites(byte* hostPage)
+    {
+        CloseOwnWrites(hostPage);
+        _record?.CloseOwnWrites(hostPage);
+        Silicon?.CloseOwnWrites(hostPage);
+    }
+
+    private void CloseOwnWrites(byte* hostPage)
     {
         _hostTlb.CloseWrites(hostPage);
         _guestTlb?.CloseWrites(hostPage);
-        // A monitor stores to the same memory.
-        _record?.CloseWrites(hostPage);
     }
 
     /// <summary>The time-stamp counter as software reads it.</summary>

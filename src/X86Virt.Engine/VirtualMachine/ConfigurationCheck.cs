@@ -29,9 +29,9 @@ internal static class ConfigurationCheck
             throw new MachineException("InvalidTranslationUnitLimit", $"A translation unit of {t.UnitLimit} instructions is out of range. Give -TranslationUnitLimit between 1 and {TranslationOptions.LargestUnitLimit}.");
         if (c.Paging is { } paging && !Enum.IsDefined(paging))
             throw new MachineException("InvalidPaging", $"There is no paging {paging}. Choose one of {string.Join(", ", Enum.GetNames<PagingKind>())}.");
-        if (c.Paging == PagingKind.Nested && c.Engine != EngineKind.HardwareAssist)
+        if (c.Paging == PagingKind.Nested && !c.HasMonitor)
             throw new MachineException("InvalidPaging", $"{c.Engine} has no nested paging. Give -Paging Nested with -Engine HardwareAssist, or Walk or Shadow.");
-        if (c.Engine == EngineKind.HardwareAssist)
+        if (c.HasMonitor)
             ValidateHardwareAssist(c);
         if (c.ShadowTableLimit is < ShadowPaging.FewestTables or > ShadowPaging.MostTables)
             throw new MachineException("InvalidShadowTableLimit", $"A limit of {c.ShadowTableLimit} shadow tables is out of range. Give -ShadowTableLimit between {ShadowPaging.FewestTables} and {ShadowPaging.MostTables}.");
@@ -58,8 +58,8 @@ internal static class ConfigurationCheck
         if (c.Paging == PagingKind.Nested && !SvmCapabilities.Of(c.Generation).Has(SvmFeatures.NestedPaging))
             throw new MachineException("NoNestedPaging", $"Processors of the generation {c.Generation} have no nested paging. Give -Paging Shadow, or -Generation NestedPaging or Current.");
         if (c.Paging == PagingKind.Walk)
-            throw new MachineException("InvalidPaging", "HardwareAssist cannot leave the guest's page tables to the silicon alone. Give -Paging Nested or Shadow.");
-        if (!Enum.IsDefined(c.Silicon) || c.Silicon == EngineKind.HardwareAssist)
+            throw new MachineException("InvalidPaging", $"{c.Engine} cannot leave the guest's page tables to the silicon alone. Give -Paging Nested or Shadow.");
+        if (!Enum.IsDefined(c.Silicon) || c.Silicon is EngineKind.HardwareAssist or EngineKind.Hybrid)
             throw new MachineException("InvalidSilicon", $"There is no silicon that {c.Silicon} executes. Choose one of Interpreter, DecodedCache, BinaryTranslation.");
     }
 }

@@ -1,4 +1,5 @@
 using X86Virt.Engine.Boot;
+using X86Virt.Engine.Costs;
 using X86Virt.Engine.Processor;
 
 namespace X86Virt.Engine;
@@ -33,9 +34,15 @@ public sealed record MachineConfiguration
     /// <summary>What the TLB is refilled from; null for what suits the engine.</summary>
     public PagingKind? Paging { get; init; }
 
+    /// <summary>With <see cref="EngineKind.Hybrid"/>, what events cost.</summary>
+    public CostProfile CostProfile { get; init; } = CostProfiles.Pentium4;
+
+    /// <summary>Whether a hypervisor is part of the engine, which needs memory of its own.</summary>
+    internal bool HasMonitor => Engine is EngineKind.HardwareAssist or EngineKind.Hybrid;
+
     /// <summary>The paging of <see cref="EngineKind.HardwareAssist"/>, whether it was asked for or is what suits the silicon.</summary>
     internal PagingKind PagingOfMonitor
-        => Paging ?? (SvmCapabilities.Of(Generation).Has(SvmFeatures.NestedPaging) ? PagingKind.Nested : PagingKind.Shadow);
+        => Paging ?? (Engine != EngineKind.Hybrid && SvmCapabilities.Of(Generation).Has(SvmFeatures.NestedPaging) ? PagingKind.Nested : PagingKind.Shadow);
 
     /// <summary>The most shadow page tables kept (<see cref="PagingKind.Shadow"/>).</summary>
     public int ShadowTableLimit { get; init; } = ShadowPaging.DefaultTables;

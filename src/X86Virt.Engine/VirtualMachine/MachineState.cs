@@ -25,6 +25,9 @@ public enum EngineKind
 
     /// <summary>A hypervisor that runs the guest on virtual silicon with SVM, by VMRUN on a VMCB, and handles its #VMEXITs.</summary>
     HardwareAssist,
+
+    /// <summary>Binary translation and hardware assist by turns, whichever costs the guest less by a cost profile.</summary>
+    Hybrid,
 }
 
 /// <summary>Where guest time comes from.</summary>

@@ -50,17 +50,20 @@ public sealed partial class VirtualMachine
     /// <summary>Whether the machine is no more.</summary>
     public bool IsRemoved => _disposed;
 
-    internal ExitLog? FindExitLog() => (_engine as HardwareAssist)?.Exits;
+    internal ExitLog? FindExitLog() => Assist?.Exits;
 
     /// <summary>Whether the machine's engine has exits.</summary>
-    public bool HasVmExits => _engine is HardwareAssist;
+    public bool HasVmExits => Assist != null;
+
+    /// <summary>The hypervisor in the engine.</summary>
+    private HardwareAssist? Assist => _engine as HardwareAssist ?? (_engine as Hybrid)?.Hardware;
 
     private HardwareAssist Hypervisor
     {
         get
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            return _engine as HardwareAssist
+            return Assist
                 ?? throw new MachineException("NoVmExits", $"Machine '{Name}' runs on {Engine}, which has no #VMEXITs. Set-VirtualMachine -Engine HardwareAssist changes that; Measure-VmExit -Kind and Trace-VM -Event show what other engines do.");
         }
     }

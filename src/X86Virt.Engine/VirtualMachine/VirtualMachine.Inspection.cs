@@ -51,7 +51,7 @@ public sealed partial class VirtualMachine
     /// <summary>Counts anew from here.</summary>
     public void ResetStatistics() => _statisticsBase = Inspect(CountExits);
 
-    private MachineStatistics CountExits(Cpu cpu) => MachineStatistics.Of(cpu, _board.Ports, (_engine as HardwareAssist)?.Exits);
+    private MachineStatistics CountExits(Cpu cpu) => MachineStatistics.Of(cpu, _board.Ports, Assist?.Exits);
 
     /// <summary>Suspends the machine before it executes the instruction at a linear address. False if that is set already.</summary>
     public bool AddBreakpoint(ulong address) => Inspect(cpu =>

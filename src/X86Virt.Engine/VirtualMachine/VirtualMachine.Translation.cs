@@ -51,7 +51,12 @@ public sealed partial class VirtualMachine
         => Executing is BinaryTranslation t ? (t.UnitsTranslated, t.Callouts, t.Dispatches) : default;
 
     /// <summary>The engine that executes guest code, under a monitor if there is one.</summary>
-    private ExecutionEngine Executing => _engine is HardwareAssist assist ? assist.Execution : _engine;
+    private ExecutionEngine Executing => _engine switch
+    {
+        HardwareAssist assist => assist.Execution,
+        Hybrid hybrid => hybrid.Software,
+        _ => _engine,
+    };
 
     private BinaryTranslation Translator => Executing as BinaryTranslation
         ?? throw new MachineException("NoTranslationCache", $"Machine '{Name}' runs on {Engine}, which translates nothing. Set-VirtualMachine -Engine BinaryTranslation changes that.");

@@ -40,10 +40,10 @@ public sealed partial class VirtualMachine : IDisposable
         ConfigurationCheck.Validate(configuration);
         Configuration = configuration;
         ProcessorModel model = ModelOf(configuration);
-        if (configuration.Engine == EngineKind.HardwareAssist && model.Has(ProcessorFeature.Svm))
-            throw new MachineException("SvmNotVirtualized", "HardwareAssist cannot give its guest SVM, which it uses itself. Leave out -Feature Svm, or give -Engine BinaryTranslation or DecodedCache.");
+        if (configuration.HasMonitor && model.Has(ProcessorFeature.Svm))
+            throw new MachineException("SvmNotVirtualized", $"{configuration.Engine} cannot give its guest SVM, which it uses itself. Leave out -Feature Svm, or give -Engine BinaryTranslation or DecodedCache.");
         _boot = BootRequestOf(configuration);
-        _memory = new PhysicalMemory(configuration.MemorySize, configuration.Engine == EngineKind.HardwareAssist ? MonitorMemory.SizeFor(configuration.MemorySize) : 0);
+        _memory = new PhysicalMemory(configuration.MemorySize, configuration.HasMonitor ? MonitorMemory.SizeFor(configuration.MemorySize) : 0);
         try
         {
             _board = new Board(_memory, BoardOptionsOf(configuration));
@@ -104,10 +104,16 @@ public sealed partial class VirtualMachine : IDisposable
         }
     }
 
+    /// <summary>What stands for the software VMM where guest code can be translated, and where it cannot.</summary>
+    private static EngineKind SoftwareVmm => BinaryTranslation.IsSupported ? EngineKind.BinaryTranslation : EngineKind.DecodedCache;
+
     private static ExecutionEngine CreateEngine(MachineConfiguration c, Cpu cpu)
     {
-        if (c.Engine == EngineKind.HardwareAssist)
-            return new HardwareAssist(cpu, c.PagingOfMonitor, c.ShadowTableLimit, c.Generation, silicon => CreateEngine(c.Silicon, silicon, c.Translation)) { ClustersExits = c.ExitClustering };
+        if (c.HasMonitor)
+        {
+            HardwareAssist hardware = new(cpu, c.PagingOfMonitor, c.ShadowTableLimit, c.Generation, silicon => CreateEngine(c.Silicon, silicon, c.Translation)) { ClustersExits = c.ExitClustering };
+            return c.Engine == EngineKind.HardwareAssist ? hardware : new Hybrid(cpu, hardware, CreateEngine(SoftwareVmm, cpu, c.Translation), new HybridPolicy(c.CostProfile));
+        }
         ExecutionEngine engine = CreateEngine(c.Engine, cpu, c.Translation);
         cpu.UsePaging(c.Paging ?? engine.DefaultPaging, c.ShadowTableLimit);
         return engine;

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using X86Virt.Engine.Costs;
 using X86Virt.Engine.Memory;
 using X86Virt.Engine.Monitors;
 using X86Virt.Engine.Processor;
@@ -25,7 +26,7 @@ internal sealed unsafe class BareCpu : IDisposable
         Memory.MapRam(0, ramSize, 0);
         Cpu = new Cpu(Memory, Bus, model ?? new ProcessorModel());
         _engine = engine(Cpu);
-        if (_engine is not HardwareAssist)
+        if (_engine is not (HardwareAssist or Hybrid))
             Cpu.UsePaging(_engine.DefaultPaging);
         _bitness = bitness;
         SetUp();
@@ -42,6 +43,8 @@ internal sealed unsafe class BareCpu : IDisposable
         ["BinaryTranslation"] = Translating,
         ["HardwareAssist, nested"] = cpu => new HardwareAssist(cpu, PagingKind.Nested, ShadowPaging.DefaultTables, ProcessorGeneration.Current, Translating),
         ["HardwareAssist, shadow"] = cpu => new HardwareAssist(cpu, PagingKind.Shadow, ShadowPaging.DefaultTables, ProcessorGeneration.Current, silicon => new Interpreter(silicon)),
+        ["Hybrid, nested"] = cpu => Alternating(cpu, PagingKind.Nested),
+        ["Hybrid, shadow"] = cpu => Alternating(cpu, PagingKind.Shadow),
     };
 
     /// <summary>Those and silicon of the first generation, for tests of what the monitor sees of a guest.</summary>
@@ -54,8 +57,24 @@ internal sealed unsafe class BareCpu : IDisposable
     private static BinaryTranslation Translating(Cpu cpu)
         => new BinaryTranslation(cpu, new TranslationOptions { CacheSize = 4 << 20, Features = TranslationFeatures.All & ~TranslationFeatures.Adaptation });
 
+    /// <summary>Changes techniques every few instructions, whatever it costs.</summary>
+    private static Hybrid Alternating(Cpu cpu, PagingKind paging)
+    {
+        var hardware = new HardwareAssist(cpu, paging, ShadowPaging.DefaultTables, ProcessorGeneration.Current, Translating);
+        return new Hybrid(cpu, hardware, Translating(cpu), new AlternatingPolicy(), window: 3);
+    }
+
+    private sealed class AlternatingPolicy() : HybridPolicy(CostProfiles.Pentium4)
+    {
+        public override bool EndWindow(ReadOnlySpan<long> events, CostTechnique technique)
+        {
+            base.EndWindow(events, technique);
+            return true;
+        }
+    }
+
     /// <summary>Whether an engine can give its guest SVM.</summary>
-    public static bool HasSvm(string engine) => !engine.StartsWith("HardwareAssist", StringComparison.Ordinal);
+    public static bool HasSvm(string engine) => engine is "Interpreter" or "DecodedCache" or "BinaryTranslation";
 
     public ExecutionEngine Engine => _engine;
     public PhysicalMemory Memory { get; }

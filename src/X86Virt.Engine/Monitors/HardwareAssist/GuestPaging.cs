@@ -42,5 +42,8 @@ internal abstract unsafe class GuestPaging : IDisposable
     /// <summary>Guest-physical address of the access that is to be emulated, of which <see cref="Resolve"/> has just told.</summary>
     public abstract ulong FaultPhysical(Vmcb* v);
 
+    /// <summary>Has the silicon forget the guest's translations, which may have changed while it did not run.</summary>
+    public abstract void Forget();
+
     public abstract void Dispose();
 }

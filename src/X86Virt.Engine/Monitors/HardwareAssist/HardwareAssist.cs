@@ -167,6 +167,24 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         return executed;
     }
 
+    /// <summary>The guest was run by another engine meanwhile, and is to be by this one: what the silicon's TLB has may be outdated.</summary>
+    public void TakeOver()
+    {
+        _paging.Forget();
+        _context.Load();
+    }
+
+    /// <summary>The guest is to be run by another engine, on the machine's processor.</summary>
+    public void HandOver()
+    {
+        if (_paging.ChangesUnseen)
+            Cpu.FlushTlb(keepGlobal: false);
+        Cpu.RequestAttention(Attention.Interrupt);
+    }
+
+    /// <summary>Moves what the silicon has counted into the statistics.</summary>
+    public void CollectCounts() => _silicon.CollectCounts();
+
     public override void ForgetCode() => _engine.ForgetCode();
 
     /// <summary>A halted guest waits for what wakes it; one that has shut down, for a reset.</summary>
@@ -188,6 +206,8 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
 
     private void BeginRun()
     {
+        // Non-maskable interrupts wait for IRET.
+        _vmcb->SetIntercept(SvmExitCode.Iret, Cpu.State->NmiBlocked);
         // There may be another interrupt, or none, since the guest was left.
         CloseInterruptWindow();
         // Whoever else executed the guest may have left it in an NMI's handler.

@@ -114,6 +114,11 @@ internal sealed unsafe class ShadowGuestPaging : GuestPaging
 
     public override ulong FaultPhysical(Vmcb* v) => _faultPhysical;
 
+    /// <summary>It has been told of each.</summary>
+    public override void Forget()
+    {
+    }
+
     public override void Dispose()
     {
         _guest.TranslationsDropped = null;

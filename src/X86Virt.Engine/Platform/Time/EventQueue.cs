@@ -97,7 +97,7 @@ public sealed unsafe class EventQueue(Cpu cpu, GuestClock clock)
             return;
         Insert(timer);
         if (timer == _first)
-            cpu.SetDeadline(Math.Min(cpu.State->Deadline, NextRetired));
+            cpu.BringDeadlineForward(NextRetired);
     }
 
     private void Insert(GuestTimer timer)

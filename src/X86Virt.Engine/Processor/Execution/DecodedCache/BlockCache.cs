@@ -194,9 +194,9 @@ internal sealed unsafe class BlockCache : IDisposable
     private void Mark(int page, Block* block)
     {
         _granules[page] |= Granules(page, block);
-        if ((_memory.Tracking(page) & PageTracking.Code) == 0)
+        if ((_memory.Tracking(page) & _cpu.CodeTracking) == 0)
         {
-            _memory.Track(page, PageTracking.Code);
+            _memory.Track(page, _cpu.CodeTracking);
             _cpu.CloseWrites(_memory.Block + ((ulong)page << 12));
         }
     }
@@ -245,7 +245,7 @@ internal sealed unsafe class BlockCache : IDisposable
         }
         _granules[page] = remaining;
         if (_pages[page] == null)
-            _memory.Untrack(page, PageTracking.Code);
+            _memory.Untrack(page, _cpu.CodeTracking);
     }
 
     private static bool Overlaps(Block* block, int page, int offset, int length)
@@ -339,7 +339,7 @@ internal sealed unsafe class BlockCache : IDisposable
     {
         _pages[page] = null;
         _granules[page] = 0;
-        _memory.Untrack(page, PageTracking.Code);
+        _memory.Untrack(page, _cpu.CodeTracking);
     }
 
     public void Dispose()

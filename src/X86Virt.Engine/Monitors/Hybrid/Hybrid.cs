@@ -1,0 +1,138 @@
+using X86Virt.Engine.Costs;
+using X86Virt.Engine.Processor;
+
+namespace X86Virt.Engine.Monitors;
+
+/// <summary>
+/// Moves a running guest between binary translation and hardware assist, by what each costs (<see cref="HybridPolicy"/>). Both work on the machine's processor: the
+/// one executes it, for the other it is the record that it loads the silicon from and saves it to. A change is made between two instructions, and what either has of
+/// translations and page tables stays for when it is its turn again.
+/// </summary>
+internal sealed unsafe class Hybrid : ExecutionEngine
+{
+    /// <summary>Instructions between two looks at what they cost, unless told otherwise: so few that a phase is soon noticed, so many that looking costs nothing to speak of.</summary>
+    public const long Window = 100_000;
+
+    /// <summary>Changes that are remembered.</summary>
+    private const int MostRemembered = 4096;
+
+    private readonly HybridPolicy _policy;
+    private readonly long _window;
+    private readonly HostClock _clock = new();
+    private readonly long[] _before = new long[EventMix.Size], _now = new long[EventMix.Size];
+    private readonly Queue<Change> _changes = new();
+    private long _windowEnd, _windowStart, _switches, _ticks;
+    private bool _disposed;
+
+    private readonly record struct Change(long Number, long Retired, CostTechnique From, double Lost, string Reason, long Ticks);
+
+    /// <param name="guest">The machine's processor.</param>
+    /// <param name="hardware">The hardware VMM, on that processor.</param>
+    /// <param name="software">The software VMM, likewise.</param>
+    /// <param name="policy">When to change.</param>
+    /// <param name="window">Instructions between two looks at what they cost.</param>
+    public Hybrid(Cpu guest, HardwareAssist hardware, ExecutionEngine software, HybridPolicy policy, long window = Window) : base(guest)
+    {
+        _window = window;
+        Hardware = hardware;
+        Software = software;
+        _policy = policy;
+        _windowStart = guest.State->Retired;
+        _windowEnd = _windowStart + window;
+    }
+
+    public override string Name => "Hybrid";
+    public HardwareAssist Hardware { get; }
+    public ExecutionEngine Software { get; }
+    public CostTechnique Technique { get; private set; } = CostTechnique.SoftwareVmm;
+    private long SoftwareInstructions { get; set; }
+    private long HardwareInstructions { get; set; }
+    private ExecutionEngine Active => Technique == CostTechnique.SoftwareVmm ? Software : Hardware;
+
+    public override void Run()
+    {
+        CpuState* s = Cpu.State;
+        bool ended;
+        do
+        {
+            Cpu.LimitDeadline(_windowEnd);
+            Active.Run();
+            Cpu.LiftDeadline();
+            ended = TryEndWindow();
+        }
+        while (ended && s->Budget > 0 && Cpu.Breakpoints.Reached == null);
+    }
+
+    public override bool Step()
+    {
+        bool executed = Active.Step();
+        TryEndWindow();
+        return executed;
+    }
+
+    /// <summary>At the end of a window: what did it cost, and is the other technique to be taken?</summary>
+    private bool TryEndWindow()
+    {
+        long retired = Cpu.State->Retired;
+        if (retired < _windowEnd)
+            return false;
+        Cpu.CollectCounts();
+        Hardware.CollectCounts();
+        EventMix.Read(Cpu.Statistics, retired, _now);
+        for (int e = 0; e < _now.Length; e++)
+            (_now[e], _before[e]) = (_now[e] - _before[e], _now[e]);
+        if (Technique == CostTechnique.SoftwareVmm)
+            SoftwareInstructions += retired - _windowStart;
+        else
+            HardwareInstructions += retired - _windowStart;
+        _windowStart = retired;
+        _windowEnd = retired + _window;
+        if (_policy.EndWindow(_now, Technique))
+            ChangeTechnique();
+        return true;
+    }
+
+    private void ChangeTechnique()
+    {
+        long started = _clock.Now;
+        CostTechnique from = Technique;
+        Technique = from == CostTechnique.SoftwareVmm ? CostTechnique.HardwareVmm : CostTechnique.SoftwareVmm;
+        if (Technique == CostTechnique.HardwareVmm)
+            Hardware.TakeOver();
+        else
+            Hardware.HandOver();
+        double lost = _policy.Loss;
+        string reason = _policy.Changed();
+        long ticks = _clock.Now - started;
+        _ticks += ticks;
+        if (_changes.Count == MostRemembered)
+            _changes.Dequeue();
+        _changes.Enqueue(new Change(++_switches, Cpu.State->Retired, from, lost, reason, ticks));
+    }
+
+    /// <summary>The last changes, the oldest first.</summary>
+    public IReadOnlyList<HybridSwitch> History(string machine)
+        => [.. _changes.Select(c => new HybridSwitch(machine, c.Number, c.Retired, c.From, Other(c.From), c.Lost, c.Reason, c.Ticks * _clock.NanosecondsPerTick))];
+
+    public HybridSummary Summary(string machine) => new(machine, _policy.Profile.Name, Technique, _switches, SoftwareInstructions, HardwareInstructions,
+        _policy.Cycles, _policy.SoftwareCycles, _policy.HardwareCycles, _switches == 0 ? 0 : _ticks * _clock.NanosecondsPerTick / _switches);
+
+    private static CostTechnique Other(CostTechnique technique) => technique == CostTechnique.SoftwareVmm ? CostTechnique.HardwareVmm : CostTechnique.SoftwareVmm;
+
+    public override void ForgetCode()
+    {
+        Software.ForgetCode();
+        Hardware.ForgetCode();
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (!_disposed)
+        {
+            _disposed = true;
+            Software.Dispose();
+            Hardware.Dispose();
+        }
+        base.Dispose(disposing);
+    }
+}

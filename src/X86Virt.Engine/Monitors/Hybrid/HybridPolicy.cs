@@ -1,0 +1,92 @@
+using System.Globalization;
+using X86Virt.Engine.Costs;
+
+namespace X86Virt.Engine.Monitors;
+
+/// <summary>
+/// Decides when to change techniques: what the one in force has cost more than the other would have is added up, never below zero, and when it comes to more than
+/// the change costs, twice over, the change is made. A guest that has cost so much too much may well go on so; if it does not, little more has been lost than was
+/// already. All is counts times prices: the same run makes the same changes.
+/// </summary>
+internal class HybridPolicy
+{
+    /// <summary>Fields of the VMCB that are moved when the guest is: its state-save area's, once.</summary>
+    private const int FieldsMoved = 50;
+
+    /// <summary>Of what a change costs, how much must have been lost before: hysteresis.</summary>
+    private const double Threshold = 2;
+
+    private readonly double[] _software, _hardware;
+    private readonly double[] _lost = new double[EventMix.Size];
+    private readonly long[] _events = new long[EventMix.Size];
+    private double _loss;
+
+    /// <param name="profile">What events cost.</param>
+    public HybridPolicy(CostProfile profile)
+    {
+        Profile = profile;
+        _software = EventMix.Prices(profile, CostTechnique.SoftwareVmm);
+        _hardware = EventMix.Prices(profile, CostTechnique.HardwareVmm);
+        double Cost(string name) => profile.Constants.FirstOrDefault(c => c.Name == name)?.Cycles ?? 0;
+        SwitchCycles = Cost(MonitorModel.OtherExit) + Cost(MonitorModel.VmEntry) + FieldsMoved * Cost(MonitorModel.VmcbRead);
+    }
+
+    public CostProfile Profile { get; }
+
+    /// <summary>What a change is taken to cost, in cycles.</summary>
+    public double SwitchCycles { get; }
+
+    /// <summary>What all windows so far would have cost under either technique alone, and have cost as they were run, changes included.</summary>
+    public double SoftwareCycles { get; private set; }
+    public double HardwareCycles { get; private set; }
+    public double Cycles { get; private set; }
+
+    /// <summary>What was lost since the last change or since nothing was, in cycles.</summary>
+    public double Loss => _loss;
+
+    /// <summary>Takes the events of a window into account; true if the technique is to be changed now.</summary>
+    public virtual bool EndWindow(ReadOnlySpan<long> events, CostTechnique technique)
+    {
+        double software = 0, hardware = 0, loss = 0;
+        int sign = technique == CostTechnique.SoftwareVmm ? 1 : -1;
+        for (int e = 0; e < events.Length; e++)
+        {
+            double bySoftware = events[e] * _software[e], byHardware = events[e] * _hardware[e];
+            software += bySoftware;
+            hardware += byHardware;
+            double lost = sign * (bySoftware - byHardware);
+            loss += lost;
+            _lost[e] += lost;
+            _events[e] += events[e];
+        }
+        SoftwareCycles += software;
+        HardwareCycles += hardware;
+        Cycles += technique == CostTechnique.SoftwareVmm ? software : hardware;
+        _loss += loss;
+        if (_loss <= 0)
+            Forget();
+        return _loss > Threshold * SwitchCycles;
+    }
+
+    /// <summary>The change was made; says why.</summary>
+    public string Changed()
+    {
+        Cycles += SwitchCycles;
+        int most = 0;
+        for (int e = 0; e < _lost.Length; e++)
+        {
+            if (_lost[e] > _lost[most])
+                most = e;
+        }
+        string reason = string.Create(CultureInfo.InvariantCulture, $"{(CostEvent)most}: {_events[most]:n0} cost {_lost[most]:n0} of {_loss:n0} cycles lost");
+        Forget();
+        return reason;
+    }
+
+    private void Forget()
+    {
+        _loss = 0;
+        Array.Clear(_lost);
+        Array.Clear(_events);
+    }
+}
