@@ -32,6 +32,7 @@
         'Get-VMConsole'
         'Get-VMCost'
         'Get-VMCostProfile'
+        'Get-VMHybridHistory'
         'Get-VMDevice'
         'Get-VMDisassembly'
         'Get-Vmcb'

@@ -119,8 +119,8 @@ public sealed class CompareVMEngine : MachineSettingsCmdlet, IDisposable
     /// <summary>Of several kinds of paging an engine takes those that it has; one that has none of them refuses the first.</summary>
     private static bool Suits(EngineKind engine, PagingKind paging) => paging switch
     {
-        PagingKind.Walk => engine != EngineKind.HardwareAssist,
-        PagingKind.Nested => engine == EngineKind.HardwareAssist,
+        PagingKind.Walk => engine is not (EngineKind.HardwareAssist or EngineKind.Hybrid),
+        PagingKind.Nested => engine is EngineKind.HardwareAssist or EngineKind.Hybrid,
         _ => true,
     };
 

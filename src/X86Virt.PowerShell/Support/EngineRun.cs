@@ -55,7 +55,7 @@ internal sealed record EngineRun(MachineStatistics Statistics, TranslationCacheI
 
     internal static PagingKind PagingOf(VirtualMachine machine)
         => machine.Configuration.Paging ?? (machine.Inspect(cpu => cpu.Shadow != null) ? PagingKind.Shadow
-            : machine.Engine == EngineKind.HardwareAssist ? PagingKind.Nested : PagingKind.Walk);
+            : machine.HasVmExits ? PagingKind.Nested : PagingKind.Walk);
 
     /// <summary>What executes the code of virtual silicon may translate it, too; that is no part of the technique.</summary>
     private static TranslationCacheInfo? TranslationOf(VirtualMachine machine)

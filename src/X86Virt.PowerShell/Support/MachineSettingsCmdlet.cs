@@ -3,6 +3,7 @@ using System.Management.Automation;
 using System.Text;
 using X86Virt.Engine;
 using X86Virt.Engine.Boot;
+using X86Virt.Engine.Costs;
 using X86Virt.Engine.Processor;
 
 namespace X86Virt.PowerShell;
@@ -56,17 +57,24 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
     [Parameter]
     public BootMode BootMode { get; set; }
 
-    /// <summary>HardwareAssist: the engine that executes the code of its virtual silicon, BinaryTranslation unless given.</summary>
+    /// <summary>HardwareAssist and Hybrid: the engine that executes the code of its virtual silicon, BinaryTranslation unless given.</summary>
     [Parameter]
     public EngineKind Silicon { get; set; }
 
-    /// <summary>HardwareAssist: what its virtual silicon has. FirstGeneration: neither nested paging nor real mode, which the monitor emulates, nor help in decoding exits. NestedPaging: those but for the latter. Current, unless given: all that there is. The guest cannot tell. See docs/hardware-assist.md.</summary>
+    /// <summary>HardwareAssist and Hybrid: what its virtual silicon has. FirstGeneration: neither nested paging nor real mode, which the monitor emulates, nor help in decoding exits. NestedPaging: those but for the latter. Current, unless given: all that there is. The guest cannot tell. See docs/hardware-assist.md.</summary>
     [Parameter]
     public ProcessorGeneration Generation { get; set; }
 
-    /// <summary>HardwareAssist: exit clustering. Having seen to an exit, the monitor goes on with the instructions behind it if that saves another. It changes nothing for the guest; Measure-VmExit tells how many exits were avoided.</summary>
+    /// <summary>HardwareAssist and Hybrid: exit clustering. Having seen to an exit, the monitor goes on with the instructions behind it if that saves another. It changes nothing for the guest; Measure-VmExit tells how many exits were avoided.</summary>
     [Parameter]
     public SwitchParameter ExitClustering { get; set; }
+
+    /// <summary>Hybrid: what events cost, by name or as Get-VMCostProfile and Measure-VMCostProfile write it; Pentium4-672 unless given.</summary>
+    [Parameter]
+    [CostProfileTransformation]
+    [ArgumentCompleter(typeof(CostProfileCompleter))]
+    [ValidateNotNull]
+    public CostProfile CostProfile { get; set; } = CostProfiles.Pentium4;
 
     /// <summary>BinaryTranslation: the size of its translation cache, 512KB to 1GB; 32MB unless given.</summary>
     [Parameter]
@@ -145,6 +153,7 @@ public abstract class MachineSettingsCmdlet : PSCmdlet
             Silicon = IsBound(nameof(Silicon)) ? Silicon : c.Silicon,
             Generation = IsBound(nameof(Generation)) ? Generation : c.Generation,
             ExitClustering = IsBound(nameof(ExitClustering)) ? ExitClustering : c.ExitClustering,
+            CostProfile = IsBound(nameof(CostProfile)) ? CostProfile : c.CostProfile,
             Translation = c.Translation with
             {
                 CacheSize = IsBound(nameof(TranslationCacheSize)) ? (long)Math.Min(TranslationCacheSize, long.MaxValue) : c.Translation.CacheSize,

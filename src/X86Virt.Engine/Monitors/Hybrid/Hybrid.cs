@@ -11,7 +11,7 @@ namespace X86Virt.Engine.Monitors;
 internal sealed unsafe class Hybrid : ExecutionEngine
 {
     /// <summary>Instructions between two looks at what they cost, unless told otherwise: so few that a phase is soon noticed, so many that looking costs nothing to speak of.</summary>
-    public const long Window = 100_000;
+    public const long Window = 20_000;
 
     /// <summary>Changes that are remembered.</summary>
     private const int MostRemembered = 4096;
@@ -24,7 +24,7 @@ internal sealed unsafe class Hybrid : ExecutionEngine
     private long _windowEnd, _windowStart, _switches, _ticks;
     private bool _disposed;
 
-    private readonly record struct Change(long Number, long Retired, CostTechnique From, double Lost, string Reason, long Ticks);
+    private readonly record struct Change(long Number, long Retired, CostTechnique From, HybridReason Reason, long Ticks);
 
     /// <param name="guest">The machine's processor.</param>
     /// <param name="hardware">The hardware VMM, on that processor.</param>
@@ -101,18 +101,17 @@ internal sealed unsafe class Hybrid : ExecutionEngine
             Hardware.TakeOver();
         else
             Hardware.HandOver();
-        double lost = _policy.Loss;
-        string reason = _policy.Changed();
+        HybridReason reason = _policy.Changed();
         long ticks = _clock.Now - started;
         _ticks += ticks;
         if (_changes.Count == MostRemembered)
             _changes.Dequeue();
-        _changes.Enqueue(new Change(++_switches, Cpu.State->Retired, from, lost, reason, ticks));
+        _changes.Enqueue(new Change(++_switches, Cpu.State->Retired, from, reason, ticks));
     }
 
     /// <summary>The last changes, the oldest first.</summary>
     public IReadOnlyList<HybridSwitch> History(string machine)
-        => [.. _changes.Select(c => new HybridSwitch(machine, c.Number, c.Retired, c.From, Other(c.From), c.Lost, c.Reason, c.Ticks * _clock.NanosecondsPerTick))];
+        => [.. _changes.Select(c => new HybridSwitch(machine, c.Number, c.Retired, c.From, Other(c.From), c.Reason.Loss, c.Reason.ToString(), c.Ticks * _clock.NanosecondsPerTick))];
 
     public HybridSummary Summary(string machine) => new(machine, _policy.Profile.Name, Technique, _switches, SoftwareInstructions, HardwareInstructions,
         _policy.Cycles, _policy.SoftwareCycles, _policy.HardwareCycles, _switches == 0 ? 0 : _ticks * _clock.NanosecondsPerTick / _switches);

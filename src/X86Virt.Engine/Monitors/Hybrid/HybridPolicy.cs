@@ -41,9 +41,6 @@ internal class HybridPolicy
     public double HardwareCycles { get; private set; }
     public double Cycles { get; private set; }
 
-    /// <summary>What was lost since the last change or since nothing was, in cycles.</summary>
-    public double Loss => _loss;
-
     /// <summary>Takes the events of a window into account; true if the technique is to be changed now.</summary>
     public virtual bool EndWindow(ReadOnlySpan<long> events, CostTechnique technique)
     {
@@ -69,7 +66,7 @@ internal class HybridPolicy
     }
 
     /// <summary>The change was made; says why.</summary>
-    public string Changed()
+    public HybridReason Changed()
     {
         Cycles += SwitchCycles;
         int most = 0;
@@ -78,7 +75,7 @@ internal class HybridPolicy
             if (_lost[e] > _lost[most])
                 most = e;
         }
-        string reason = string.Create(CultureInfo.InvariantCulture, $"{(CostEvent)most}: {_events[most]:n0} cost {_lost[most]:n0} of {_loss:n0} cycles lost");
+        var reason = new HybridReason((CostEvent)most, _events[most], _lost[most], _loss);
         Forget();
         return reason;
     }
@@ -89,4 +86,14 @@ internal class HybridPolicy
         Array.Clear(_lost);
         Array.Clear(_events);
     }
+}
+
+/// <summary>Why a change was made.</summary>
+/// <param name="Event">The kind of event that cost most of what was lost.</param>
+/// <param name="Count">How many there were.</param>
+/// <param name="Cycles">What they had cost too much.</param>
+/// <param name="Loss">What all had.</param>
+internal readonly record struct HybridReason(CostEvent Event, long Count, double Cycles, double Loss)
+{
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Event}: {Count:n0} cost {Cycles:n0} of {Loss:n0} cycles lost");
 }
