@@ -147,6 +147,8 @@ public sealed class CompareVMEngine : MachineSettingsCmdlet, IDisposable
             Exits = run.Statistics.Exits,
             Overheads = Overhead.BySource(run.Statistics, run.Translation),
             ExitReasons = run.Statistics.Reasons,
+            ModelledSeconds = ModelledCost.SecondsOf(configuration, run),
+            Hybrid = run.Hybrid,
             Translation = run.Translation,
             Console = run.Console,
             StopReason = run.StopReason,

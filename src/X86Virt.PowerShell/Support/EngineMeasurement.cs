@@ -1,4 +1,5 @@
 using X86Virt.Engine;
+using X86Virt.Engine.Monitors;
 using X86Virt.Engine.Processor;
 
 namespace X86Virt.PowerShell;
@@ -43,6 +44,12 @@ public sealed record EngineMeasurement
 
     /// <summary>What the translator did; null where nothing is translated, or only to execute the code of virtual silicon.</summary>
     public required TranslationCacheInfo? Translation { get; init; }
+
+    /// <summary>Seconds on the processor of the machine's cost profile, refills of the TLB apart; null on an engine that stands for none of the techniques.</summary>
+    public required double? ModelledSeconds { get; init; }
+
+    /// <summary>What moving between techniques came to; null on other engines.</summary>
+    public required HybridSummary? Hybrid { get; init; }
 
     /// <summary>Units translated.</summary>
     public long Units => Translation?.UnitsTranslated ?? 0;

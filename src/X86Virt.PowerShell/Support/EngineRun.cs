@@ -1,12 +1,14 @@
 using System.Management.Automation;
 using System.Text.RegularExpressions;
 using X86Virt.Engine;
+using X86Virt.Engine.Monitors;
 using X86Virt.Engine.Processor;
 
 namespace X86Virt.PowerShell;
 
 /// <summary>What one run came to at the moment where it ends.</summary>
-internal sealed record EngineRun(MachineStatistics Statistics, TranslationCacheInfo? Translation, PagingKind Paging, TimeSpan HostTime, string Console, string StopReason)
+internal sealed record EngineRun(
+    MachineStatistics Statistics, TranslationCacheInfo? Translation, HybridSummary? Hybrid, PagingKind Paging, TimeSpan HostTime, string Console, string StopReason)
 {
     /// <summary>Both counted and wrote the same; host time does not matter.</summary>
     public bool IsSameAs(EngineRun other)
@@ -51,7 +53,7 @@ internal sealed record EngineRun(MachineStatistics Statistics, TranslationCacheI
     }
 
     private static EngineRun Look(VirtualMachine machine, string console, string stopReason)
-        => new(machine.ReadStatistics(), TranslationOf(machine), PagingOf(machine), machine.HostTime, console, stopReason);
+        => new(machine.ReadStatistics(), TranslationOf(machine), machine.Engine == EngineKind.Hybrid ? machine.ReadHybridSummary() : null, PagingOf(machine), machine.HostTime, console, stopReason);
 
     internal static PagingKind PagingOf(VirtualMachine machine)
         => machine.Configuration.Paging ?? (machine.Inspect(cpu => cpu.Shadow != null) ? PagingKind.Shadow

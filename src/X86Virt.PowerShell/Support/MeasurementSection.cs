@@ -35,6 +35,7 @@ internal static class MeasurementSection
                     Categories = names,
                     Series = [new ChartSeries("seconds", [.. measurements.Select(m => m.Seconds)])],
                 },
+                .. ModelledTime(measurements),
                 .. ModelledOverheadCharts(measurements),
                 new Chart
                 {
@@ -66,10 +67,25 @@ internal static class MeasurementSection
         _ => $"{source}",
     };
 
+    /// <summary>What the run would have taken on an older processor under each technique.</summary>
+    private static IEnumerable<Chart> ModelledTime(IReadOnlyList<EngineMeasurement> measurements)
+    {
+        EngineMeasurement[] modelled = [.. measurements.Where(m => m.ModelledSeconds != null)];
+        if (modelled.Length == 0)
+            yield break;
+        yield return new Chart
+        {
+            Title = "Modelled time",
+            ValueName = $"seconds of {string.Join(", ", modelled.Select(m => m.Configuration.CostProfile.Name).Distinct())}",
+            Categories = [.. modelled.Select(NameOf)],
+            Series = [new ChartSeries("seconds", [.. modelled.Select(m => m.ModelledSeconds!.Value)])],
+        };
+    }
+
     /// <summary>The paper's two techniques, modelled from what a machine with shadow page tables counted; exits of hardware as they were counted.</summary>
     private static IEnumerable<(string Name, IReadOnlyList<ModelledOverhead> Overheads)> Modelled(IReadOnlyList<EngineMeasurement> measurements)
     {
-        foreach (EngineMeasurement m in measurements.Where(m => m.Engine == EngineKind.HardwareAssist || (m.Translation != null && m.Paging == PagingKind.Shadow)))
+        foreach (EngineMeasurement m in measurements.Where(m => m.Engine == EngineKind.HardwareAssist || (m.Engine == EngineKind.BinaryTranslation && m.Paging == PagingKind.Shadow)))
         {
             EventCounts counts = ModelledCost.CountsOf(m);
             foreach (CostTechnique technique in counts.Techniques.Where(t => t != CostTechnique.Native))
@@ -106,12 +122,12 @@ internal static class MeasurementSection
 
     private static ReportTable Figures(IReadOnlyList<EngineMeasurement> measurements) => new("Figures",
         [
-            new("Configuration"), new("Instructions", true), new("Seconds", true), new("Spread", true), new("Runs", true), new("MIPS", true),
+            new("Configuration"), new("Instructions", true), new("Seconds", true), new("Modelled seconds", true), new("Spread", true), new("Runs", true), new("MIPS", true),
             new("Units translated", true), new("Callouts", true), new("Cache, bytes", true), new("Same as first"), new("Same every run"), new("Ended by"),
         ],
         [.. measurements.Select(m => new[]
         {
-            NameOf(m), ReportBuilder.Number(m.Instructions), Seconds(m.Seconds), Seconds(m.Spread), $"{m.HostSeconds.Count}", ValueText.Of(m.Mips),
+            NameOf(m), ReportBuilder.Number(m.Instructions), Seconds(m.Seconds), m.ModelledSeconds is { } modelled ? Seconds(modelled) : "", Seconds(m.Spread), $"{m.HostSeconds.Count}", ValueText.Of(m.Mips),
             ReportBuilder.Number(m.Units), ReportBuilder.Number(m.Callouts), ReportBuilder.Number(m.CacheBytes), m.Agrees ? "yes" : "no", m.Repeatable ? "yes" : "no",
             m.StopReason.Length > 0 ? m.StopReason : "its console text",
         })]);

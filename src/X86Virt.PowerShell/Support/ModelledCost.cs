@@ -14,5 +14,20 @@ internal static class ModelledCost
     public static EventCounts CountsOf(NanobenchmarkResult result)
         => EventCounts.Of(result.Instructions, result.Events.Select(e => new CountedExit(e.Kind, e.Number, e.Detail, e.PerIteration)), HasExits(result.Engine));
 
+    /// <summary>What a run would have taken on the processor of the machine's cost profile, under the technique that its engine stands for.</summary>
+    public static double? SecondsOf(MachineConfiguration configuration, EngineRun run)
+    {
+        CostTechnique? technique = configuration.Engine switch
+        {
+            EngineKind.BinaryTranslation => CostTechnique.SoftwareVmm,
+            EngineKind.HardwareAssist => CostTechnique.HardwareVmm,
+            _ => null,
+        };
+        double? cycles = technique is { } t
+            ? configuration.CostProfile.Price(t, EventCounts.Of(run.Statistics, HasExits(configuration.Engine))).Where(c => c.Event != CostEvent.TlbMiss).Sum(c => c.Cycles)
+            : run.Hybrid?.Cycles;
+        return cycles / configuration.CostProfile.Frequency;
+    }
+
     private static bool HasExits(EngineKind engine) => engine == EngineKind.HardwareAssist;
 }

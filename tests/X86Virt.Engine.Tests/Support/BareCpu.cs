@@ -61,14 +61,16 @@ internal sealed unsafe class BareCpu : IDisposable
     private static Hybrid Alternating(Cpu cpu, PagingKind paging)
     {
         var hardware = new HardwareAssist(cpu, paging, ShadowPaging.DefaultTables, ProcessorGeneration.Current, Translating);
-        return new Hybrid(cpu, hardware, Translating(cpu), new AlternatingPolicy(), window: 3);
+        return new Hybrid(cpu, hardware, Translating(cpu), new AlternatingPolicy());
     }
 
     private sealed class AlternatingPolicy() : HybridPolicy(CostProfiles.Pentium4)
     {
-        public override bool EndWindow(ReadOnlySpan<long> events, CostTechnique technique)
+        public override long Window => 3;
+
+        public override bool EndWindow(ReadOnlySpan<long> events, CostTechnique technique, long instructions)
         {
-            base.EndWindow(events, technique);
+            base.EndWindow(events, technique, instructions);
             return true;
         }
     }

@@ -15,6 +15,7 @@ internal sealed unsafe partial class HardwareAssist
     private bool HandleExit()
     {
         BeginExit();
+        ExitsLeft--;
         _bus.ShareTime();
         ShareTaskPriority();
         VmcbEvent inFlight = _vmcb->ExitIntInfo;

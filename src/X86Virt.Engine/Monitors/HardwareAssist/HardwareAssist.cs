@@ -73,6 +73,9 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
 
     public GuestPaging Paging => _paging;
 
+    /// <summary>Exits until an engine above this one wants to be asked.</summary>
+    public long ExitsLeft { get; set; } = long.MaxValue;
+
     /// <summary>The hypervisor's own mode: 64-bit, with paging, as nested paging takes its format from it; interrupts on, as they are to leave the guest.</summary>
     private void SetUpHost(ulong tables)
     {
@@ -206,8 +209,6 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
 
     private void BeginRun()
     {
-        // Non-maskable interrupts wait for IRET.
-        _vmcb->SetIntercept(SvmExitCode.Iret, Cpu.State->NmiBlocked);
         // There may be another interrupt, or none, since the guest was left.
         CloseInterruptWindow();
         // Whoever else executed the guest may have left it in an NMI's handler.
@@ -249,7 +250,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     private bool MayGoOn()
     {
         CpuState* g = Cpu.State;
-        return !g->Halted && !g->ShutDown && (_vmcb->EventInjection.IsValid || (_silicon.State->Budget > 0 && (_silicon.State->Attention & Attention.Stop) == 0));
+        return !g->Halted && !g->ShutDown && (_vmcb->EventInjection.IsValid || (_silicon.State->Budget > 0 && ExitsLeft > 0 && (_silicon.State->Attention & Attention.Stop) == 0));
     }
 
     private void Halt()

@@ -10,14 +10,10 @@ namespace X86Virt.Engine.Monitors;
 /// </summary>
 internal sealed unsafe class Hybrid : ExecutionEngine
 {
-    /// <summary>Instructions between two looks at what they cost, unless told otherwise: so few that a phase is soon noticed, so many that looking costs nothing to speak of.</summary>
-    public const long Window = 20_000;
-
     /// <summary>Changes that are remembered.</summary>
     private const int MostRemembered = 4096;
 
     private readonly HybridPolicy _policy;
-    private readonly long _window;
     private readonly HostClock _clock = new();
     private readonly long[] _before = new long[EventMix.Size], _now = new long[EventMix.Size];
     private readonly Queue<Change> _changes = new();
@@ -29,16 +25,15 @@ internal sealed unsafe class Hybrid : ExecutionEngine
     /// <param name="guest">The machine's processor.</param>
     /// <param name="hardware">The hardware VMM, on that processor.</param>
     /// <param name="software">The software VMM, likewise.</param>
-    /// <param name="policy">When to change.</param>
-    /// <param name="window">Instructions between two looks at what they cost.</param>
-    public Hybrid(Cpu guest, HardwareAssist hardware, ExecutionEngine software, HybridPolicy policy, long window = Window) : base(guest)
+    /// <param name="policy">When to look at what the guest costs, and when to change.</param>
+    public Hybrid(Cpu guest, HardwareAssist hardware, ExecutionEngine software, HybridPolicy policy) : base(guest)
     {
-        _window = window;
         Hardware = hardware;
         Software = software;
         _policy = policy;
         _windowStart = guest.State->Retired;
-        _windowEnd = _windowStart + window;
+        _windowEnd = _windowStart + policy.Window;
+        hardware.ExitsLeft = HybridPolicy.Exits;
     }
 
     public override string Name => "Hybrid";
@@ -74,21 +69,23 @@ internal sealed unsafe class Hybrid : ExecutionEngine
     private bool TryEndWindow()
     {
         long retired = Cpu.State->Retired;
-        if (retired < _windowEnd)
+        if (retired < _windowEnd && Hardware.ExitsLeft > 0)
             return false;
         Cpu.CollectCounts();
         Hardware.CollectCounts();
         EventMix.Read(Cpu.Statistics, retired, _now);
         for (int e = 0; e < _now.Length; e++)
             (_now[e], _before[e]) = (_now[e] - _before[e], _now[e]);
+        long instructions = retired - _windowStart;
         if (Technique == CostTechnique.SoftwareVmm)
-            SoftwareInstructions += retired - _windowStart;
+            SoftwareInstructions += instructions;
         else
-            HardwareInstructions += retired - _windowStart;
-        _windowStart = retired;
-        _windowEnd = retired + _window;
-        if (_policy.EndWindow(_now, Technique))
+            HardwareInstructions += instructions;
+        if (_policy.EndWindow(_now, Technique, instructions))
             ChangeTechnique();
+        _windowStart = retired;
+        _windowEnd = retired + _policy.Window;
+        Hardware.ExitsLeft = HybridPolicy.Exits;
         return true;
     }
 

@@ -16,6 +16,12 @@ internal class HybridPolicy
     /// <summary>Of what a change costs, how much must have been lost before: hysteresis.</summary>
     private const double Threshold = 2;
 
+    /// <summary>Instructions between two looks: so few, at first, that little can be lost meanwhile; so many, where nothing is, that looking costs nothing to speak of.</summary>
+    public const long ShortestWindow = 2_000, LongestWindow = 20_000;
+
+    /// <summary>Exits between two looks under hardware assist: they are what it can lose much by, in few instructions.</summary>
+    public const long Exits = 4;
+
     private readonly double[] _software, _hardware;
     private readonly double[] _lost = new double[EventMix.Size];
     private readonly long[] _events = new long[EventMix.Size];
@@ -36,13 +42,19 @@ internal class HybridPolicy
     /// <summary>What a change is taken to cost, in cycles.</summary>
     public double SwitchCycles { get; }
 
+    /// <summary>Instructions until the next look.</summary>
+    public virtual long Window { get; private set; } = ShortestWindow;
+
     /// <summary>What all windows so far would have cost under either technique alone, and have cost as they were run, changes included.</summary>
     public double SoftwareCycles { get; private set; }
     public double HardwareCycles { get; private set; }
     public double Cycles { get; private set; }
 
     /// <summary>Takes the events of a window into account; true if the technique is to be changed now.</summary>
-    public virtual bool EndWindow(ReadOnlySpan<long> events, CostTechnique technique)
+    /// <param name="events">How many there were of each kind.</param>
+    /// <param name="technique">The technique that they were run by.</param>
+    /// <param name="instructions">The window's length as it was.</param>
+    public virtual bool EndWindow(ReadOnlySpan<long> events, CostTechnique technique, long instructions)
     {
         double software = 0, hardware = 0, loss = 0;
         int sign = technique == CostTechnique.SoftwareVmm ? 1 : -1;
@@ -62,7 +74,10 @@ internal class HybridPolicy
         _loss += loss;
         if (_loss <= 0)
             Forget();
-        return _loss > Threshold * SwitchCycles;
+        double left = (Threshold * SwitchCycles) - _loss;
+        // Where something is lost, the next look is for when it would be enough.
+        Window = (long)Math.Clamp(loss > 0 ? left * instructions / loss : 2.0 * Window, ShortestWindow, LongestWindow);
+        return left < 0;
     }
 
     /// <summary>The change was made; says why.</summary>
@@ -77,6 +92,7 @@ internal class HybridPolicy
         }
         var reason = new HybridReason((CostEvent)most, _events[most], _lost[most], _loss);
         Forget();
+        Window = ShortestWindow;
         return reason;
     }
 
