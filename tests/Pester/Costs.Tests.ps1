@@ -89,8 +89,18 @@ Describe 'Measure-VMCostProfile' {
     It 'has a price in nanoseconds for what it measured' {
         $profile = Measure-VMCostProfile -Iterations 2000 -Repeat 1
         $profile.Name | Should -Be 'Measured'
-        $profile.Techniques | Should -Be 'SoftwareVmm'
-        ($profile.Constants | Where-Object Name -EQ SystemCall).Source | Should -Match 'Invoke-VMNanobenchmark syscall'
-        (Invoke-VMNanobenchmark -Operation in -Iterations 100 -Repeat 1 | Get-VMCost -Profile $profile).Technique | Select-Object -Unique | Should -Be 'SoftwareVmm'
+        $profile.Techniques | Should -Be 'SoftwareVmm', 'HardwareVmm'
+        ($profile.Constants | Where-Object Name -EQ SystemCallSoftwareVmm).Source | Should -Match 'Invoke-VMNanobenchmark syscall'
+        (Invoke-VMNanobenchmark -Operation in -Iterations 100 -Repeat 1 | Get-VMCost -Profile $profile).Technique | Select-Object -Unique | Should -Be 'SoftwareVmm', 'HardwareVmm'
+    }
+
+    It 'is what Hybrid can go by: on this host a port costs the translator less' {
+        $profile = Measure-VMCostProfile -Iterations 2000 -Repeat 1
+        $costs = Invoke-VMNanobenchmark -Operation in -Iterations 100 -Repeat 1 | Get-VMCost -Profile $profile | Where-Object Event -EQ PortAccess
+        $costs[0].Cycles | Should -BeLessThan $costs[1].Cycles
+        ($profile.Constants | Where-Object Name -EQ TechniqueChange).Cycles | Should -BeGreaterThan 0
+        New-TestMachine test-measured $TestGuest.Ok @{ Engine = 'Hybrid'; CostProfile = $profile } | Start-VM -Wait -Timeout 60
+        (Get-VMHybridHistory test-measured -Summary).Profile | Should -Be 'Measured'
+        Remove-TestMachine
     }
 }

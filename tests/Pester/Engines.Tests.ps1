@@ -64,7 +64,7 @@ Describe 'Compare-VMEngine' {
             $result.Seconds | Should -BeGreaterThan 0
             ($result.Exits | Where-Object { $_.Kind -eq 'PortIo' -and $_.Number -eq 0xf4 }).Count | Should -Be 1
             ($result.Overheads | Where-Object Source -eq InputOutput).Count | Should -Be 1
-            [bool]$result.Translation | Should -Be ($result.Engine -eq 'BinaryTranslation')
+            [bool]$result.Translation | Should -Be ($result.Engine -in 'BinaryTranslation', 'Hybrid')
             if ($result.Engine -ne 'HardwareAssist') { [bool]($result.Exits | Where-Object Kind -eq ShadowTable) | Should -Be ($result.Paging -eq 'Shadow') }
         }
         ($results | Where-Object Engine -eq BinaryTranslation)[0].Units | Should -BeGreaterThan 3
@@ -139,7 +139,7 @@ Describe 'Paging' {
     It '<Paging> on <Engine> is nothing that a guest sees' -ForEach @(
         foreach ($engine in $engines) {
             # What walks the guest's tables by itself, and has no nested ones; and the hardware VMM, with its own under the guest's.
-            foreach ($paging in 'Shadow', $(if ($engine -eq 'HardwareAssist') { 'Nested' } else { 'Walk' })) { @{ Engine = $engine; Paging = $paging } }
+            foreach ($paging in 'Shadow', $(if ($engine -in 'HardwareAssist', 'Hybrid') { 'Nested' } else { 'Walk' })) { @{ Engine = $engine; Paging = $paging } }
         }
     ) {
         $reference = New-PrimeMachine test-reference 9973 @{ Engine = 'Interpreter' } | Start-VM -Wait -Timeout 60 -PassThru

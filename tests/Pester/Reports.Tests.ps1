@@ -26,7 +26,7 @@ Describe 'Export-VMReport' {
     It 'writes one well-formed page with a chart for each kind of result' {
         $files[0].FullName | Should -Be $path
         $page.html.head.title | Should -Be 'Figures < facts'
-        $page.SelectNodes('//*[local-name()="svg"]').Count | Should -Be 5
+        $page.SelectNodes('//*[local-name()="svg"]').Count | Should -Be 6
         @($page.html.body.section | ForEach-Object { $_.h2 }).Count | Should -Be 4
     }
 
@@ -52,7 +52,7 @@ Describe 'Export-VMReport' {
     }
 
     It 'writes a picture for each chart' {
-        $files.Count | Should -Be 6
+        $files.Count | Should -Be 7
         foreach ($file in $files | Select-Object -Skip 1) {
             $file.Name | Should -Match '^report-\d\.png$'
             [IO.File]::ReadAllBytes($file.FullName)[1..3] | Should -Be @(0x50, 0x4e, 0x47)
@@ -75,7 +75,7 @@ Describe 'Export-VMReport' {
         $profile = [IO.Path]::Combine($TestDrive, 'browser')
         $errors = [IO.Path]::Combine($TestDrive, 'browser.log')
         $dom = & $browser.Source --headless --no-sandbox --disable-gpu "--user-data-dir=$profile" --enable-logging=stderr --dump-dom "file://$path" 2> $errors
-        ([regex]::Matches("$dom", '<svg ')).Count | Should -Be 5
+        ([regex]::Matches("$dom", '<svg ')).Count | Should -Be 6
         [IO.File]::ReadAllText($errors) | Should -Not -Match 'CONSOLE'
     }
 }
@@ -83,7 +83,7 @@ Describe 'Export-VMReport' {
 Describe 'Show-VMReport' {
     It 'shows the charts in lines of text that fit the width' {
         $lines = @($results | Show-VMReport -Width 80)
-        @($lines | Where-Object { $_ -match '^\S.*\(.*\)$' }).Count | Should -Be 5
+        @($lines | Where-Object { $_ -match '^\S.*\(.*\)$' }).Count | Should -Be 6
         @($lines | Where-Object { $_.Length -gt 80 -and $_ -match '#' -and $_ -match '\|' }).Count | Should -Be 0
         @($lines | Where-Object { $_ -match '^PortIo port 0x80 \|#+ 12.3 k$' }).Count | Should -Be 1
     }

@@ -5,6 +5,9 @@ namespace X86Virt.Engine.Costs;
 /// <summary>What events cost on one processor, under each technique.</summary>
 public sealed class CostProfile
 {
+    /// <summary>The constant of a change of techniques, where it was measured.</summary>
+    public const string TechniqueChange = "TechniqueChange";
+
     private readonly FrozenDictionary<(CostTechnique, CostEvent), CostTerm[]> _prices;
 
     /// <param name="name">What it is called.</param>

@@ -33,8 +33,8 @@ internal class HybridPolicy
         Profile = profile;
         _software = EventMix.Prices(profile, CostTechnique.SoftwareVmm);
         _hardware = EventMix.Prices(profile, CostTechnique.HardwareVmm);
-        double Cost(string name) => profile.Constants.FirstOrDefault(c => c.Name == name)?.Cycles ?? 0;
-        SwitchCycles = Cost(MonitorModel.OtherExit) + Cost(MonitorModel.VmEntry) + FieldsMoved * Cost(MonitorModel.VmcbRead);
+        double? Cost(string name) => profile.Constants.FirstOrDefault(c => c.Name == name)?.Cycles;
+        SwitchCycles = Cost(CostProfile.TechniqueChange) ?? Cost(MonitorModel.OtherExit) + Cost(MonitorModel.VmEntry) + FieldsMoved * Cost(MonitorModel.VmcbRead) ?? 0;
     }
 
     public CostProfile Profile { get; }
