@@ -17,7 +17,7 @@ internal class HybridPolicy
     private const double Threshold = 2;
 
     /// <summary>Instructions between two looks: so few, at first, that little can be lost meanwhile; so many, where nothing is, that looking costs nothing to speak of.</summary>
-    public const long ShortestWindow = 2_000, LongestWindow = 20_000;
+    public const long ShortestWindow = 2_000, LongestWindow = 50_000;
 
     /// <summary>Exits between two looks under hardware assist: they are what it can lose much by, in few instructions.</summary>
     public const long Exits = 4;
