@@ -54,7 +54,7 @@ public sealed class CompareVMNanobenchmark : PSCmdlet, IDisposable
         {
             NanobenchmarkImage.Check(Operation);
             using var image = new NanobenchmarkImage();
-            var benchmark = new Nanobenchmark(image.Configuration(Engine, PagingKind.Shadow), _stop.Token);
+            var benchmark = new Nanobenchmark(image.Configuration(Engine, PagingKind.Shadow), 64, _stop.Token);
             var counts = new Dictionary<string, EventCounts>();
             EventCounts Count(string operation)
                 => counts.TryGetValue(operation, out EventCounts? known) ? known : counts[operation] = ModelledCost.CountsOf(benchmark.Measure(operation, Iterations, 1));

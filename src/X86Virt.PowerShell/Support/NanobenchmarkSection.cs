@@ -1,4 +1,5 @@
 using System.Globalization;
+using X86Virt.Engine.Processor;
 using X86Virt.Reports;
 
 namespace X86Virt.PowerShell;
@@ -32,7 +33,8 @@ internal static class NanobenchmarkSection
         };
     }
 
-    private static string NameOf(NanobenchmarkResult result) => GuestText.Configuration(result.Engine, result.Paging);
+    private static string NameOf(NanobenchmarkResult result) => GuestText.Configuration(result.Engine, result.Paging)
+        + (result.Generation is { } g and not ProcessorGeneration.Current ? $" {g}" : "") + (result.Bits == 64 ? "" : $", {result.Bits}-bit");
 
     private static ReportTable Times(string[] operations, string[] configurations, Dictionary<(string, string), NanobenchmarkResult> byCell) => new("Nanoseconds an operation",
         [new("Operation"), .. configurations.Select(c => new ReportColumn(c, true))],
