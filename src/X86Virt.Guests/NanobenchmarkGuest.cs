@@ -23,11 +23,16 @@ internal sealed partial class NanobenchmarkGuest
     private readonly Assembler c;
     private readonly GuestData _data = new(LoadAddress + HeaderLength);
     private readonly NanobenchmarkOperations _operations;
+    private readonly IReadOnlyDictionary<string, int> _padding;
+    private readonly List<(string Operation, Label Begin, Label End)> _loops = [];
     private Label _timer, _number, _putText, _putCharacter, _putHex, _find, _wanted, _fault, _pageFault, _leaveUser, _afterUser, _systemCall;
 
-    private NanobenchmarkGuest(NanobenchmarkMode mode)
+    /// <param name="mode">Of the processor.</param>
+    /// <param name="padding">Bytes in front of loops, by operation.</param>
+    private NanobenchmarkGuest(NanobenchmarkMode mode, IReadOnlyDictionary<string, int> padding)
     {
         _mode = mode;
+        _padding = padding;
         w = mode.Words;
         c = mode.Words.Code;
         _operations = new NanobenchmarkOperations(mode);
@@ -55,7 +60,31 @@ internal sealed partial class NanobenchmarkGuest
 
     public static string BaseLoop(string operation) => s_operations.GetValueOrDefault(operation)?.BaseLoop ?? NanobenchmarkOperation.Empty;
 
-    public static BuiltInGuest Build(int bits) => new NanobenchmarkGuest(bits == 64 ? new NanobenchmarkLongMode() : new NanobenchmarkProtectedMode()).Assemble($"Nanobenchmark{bits}");
+    /// <summary>No loop lies on two pages, so that each misses the TLB as often for its own code; one that would is moved to the second.</summary>
+    public static BuiltInGuest Build(int bits)
+    {
+        var padding = new Dictionary<string, int>();
+        while (true)
+        {
+            var guest = new NanobenchmarkGuest(bits == 64 ? new NanobenchmarkLongMode() : new NanobenchmarkProtectedMode(), padding);
+            BuiltInGuest built = guest.Assemble($"Nanobenchmark{bits}");
+            if (guest.LoopOnTwoPages() is not { } loop)
+                return built;
+            padding[loop.Operation] = padding.GetValueOrDefault(loop.Operation) + loop.BytesToNextPage;
+        }
+    }
+
+    private (string Operation, int BytesToNextPage)? LoopOnTwoPages()
+    {
+        const uint PageSize = 0x1000;
+        foreach ((string operation, Label begin, Label end) in _loops)
+        {
+            uint first = w.AddressOf(begin), last = w.AddressOf(end) - 1;
+            if (first / PageSize != last / PageSize)
+                return (operation, (int)(PageSize - first % PageSize));
+        }
+        return null;
+    }
 
     private BuiltInGuest Assemble(string name)
     {
@@ -167,7 +196,7 @@ internal sealed partial class NanobenchmarkGuest
         Print("nano ready\r\n");
         Measure(new NanobenchmarkOperation("syscall", () => { }, () => { }), UserLoop);
         foreach (NanobenchmarkOperation operation in _operations.All)
-            Measure(operation, () => Loop(operation.Body));
+            Measure(operation, () => Loop(operation));
         Print("nano done\r\n");
         PowerOff();
         Handlers();
@@ -297,13 +326,16 @@ internal sealed partial class NanobenchmarkGuest
         c.Label(ref skip);
     }
 
-    private void Loop(Action body)
+    private void Loop(NanobenchmarkOperation operation)
     {
-        Label again = c.CreateLabel();
-        c.Label(ref again);
-        body();
+        Label again = c.CreateLabel(), end = c.CreateLabel();
+        c.nop(_padding.GetValueOrDefault(operation.Name));
+        w.Place(ref again);
+        operation.Body();
         w.Decrement(NanobenchmarkOperations.Counter);
         c.jne(again);
+        w.Place(ref end);
+        _loops.Add((operation.Name, again, end));
     }
 
     /// <summary>System calls are made in user mode; an interrupt gate leads back out of it.</summary>

@@ -18,6 +18,7 @@ internal sealed class WordAssembler(int bits)
 
     private readonly List<(int Instruction, Label Label)> _addresses = [];
     private readonly Dictionary<ulong, Label> _placed = [];
+    private AssemblerResult _result;
 
     public Assembler Code { get; } = new(bits);
 
@@ -26,7 +27,7 @@ internal sealed class WordAssembler(int bits)
     /// <summary>Bytes of a word.</summary>
     public int Size => Code.Bitness / 8;
 
-    /// <summary>Puts a label here, of which <see cref="LoadAddress"/> takes the address.</summary>
+    /// <summary>Puts a label here, of which <see cref="LoadAddress"/> and <see cref="AddressOf"/> take the address.</summary>
     public void Place(ref Label label)
     {
         Code.Label(ref label);
@@ -193,14 +194,17 @@ internal sealed class WordAssembler(int bits)
     public byte[] Assemble(uint address)
     {
         using var image = new MemoryStream();
-        AssemblerResult result = Code.Assemble(new StreamCodeWriter(image), address, BlockEncoderOptions.ReturnNewInstructionOffsets);
+        _result = Code.Assemble(new StreamCodeWriter(image), address, BlockEncoderOptions.ReturnNewInstructionOffsets);
         byte[] bytes = image.ToArray();
         foreach ((int instruction, Label label) in _addresses)
         {
             const int Opcode = 1;
-            int at = (int)result.Result[0].NewInstructionOffsets[instruction] + Opcode;
-            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(at), (uint)result.GetLabelRIP(_placed[label.Id]));
+            int at = (int)_result.Result[0].NewInstructionOffsets[instruction] + Opcode;
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(at), AddressOf(label));
         }
         return bytes;
     }
+
+    /// <summary>Where a label came to be.</summary>
+    public uint AddressOf(Label label) => (uint)_result.GetLabelRIP(_placed[label.Id]);
 }
