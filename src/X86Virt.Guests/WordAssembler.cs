@@ -151,14 +151,6 @@ internal sealed class WordAssembler(int bits)
             Code.pop(register.Half);
     }
 
-    public void PushFlags()
-    {
-        if (IsWide)
-            Code.pushfq();
-        else
-            Code.pushfd();
-    }
-
     public void Call(WordRegister target)
     {
         if (IsWide)

@@ -41,10 +41,10 @@ internal static class NanobenchmarkSection
         [.. operations.Select(o => (string[])[o, .. configurations.Select(c => ValueText.Of(byCell.GetValueOrDefault((o, c))?.Nanoseconds ?? double.NaN))])]);
 
     private static ReportTable Counts(IEnumerable<NanobenchmarkResult> results) => new("Counted in one iteration",
-        [new("Operation"), new("Configuration"), new("Instructions", true), new("Callouts", true), new("Trace writes", true), new("Hidden faults", true), new("Spread, ns", true), new("All events")],
+        [new("Operation"), new("Configuration"), new("Instructions", true), new("Modelled cycles", true), new("Exits", true), new("Callouts", true), new("Trace writes", true), new("Hidden faults", true), new("Spread, ns", true), new("All events")],
         [.. results.Select(r => new[]
         {
-            r.Operation, NameOf(r), Few(r.Instructions), Few(r.Callouts), Few(r.TraceWrites), Few(r.HiddenFaults), ValueText.Of(r.Spread),
+            r.Operation, NameOf(r), Few(r.Instructions), r.ModelledCycles is { } cycles ? Few(cycles) : "", Few(r.Exits), Few(r.Callouts), Few(r.TraceWrites), Few(r.HiddenFaults), ValueText.Of(r.Spread),
             string.Join(", ", r.Events.Where(e => e.PerIteration >= 0.0005).Select(e => $"{e.Kind} {e.Detail}".Trim() + " " + Few(e.PerIteration))),
         })]);
 
