@@ -104,9 +104,11 @@ Describe 'Invoke-VMNanobenchmark' {
     }
 
     It 'shows progress' {
-        $shell = [powershell]::Create([System.Management.Automation.RunspaceMode]::CurrentRunspace)
+        # A runspace without a host keeps what it would show.
+        $shell = [powershell]::Create([System.Management.Automation.Runspaces.InitialSessionState]::CreateDefault2())
         try {
-            $null = $shell.AddScript('Invoke-VMNanobenchmark -Engine DecodedCache -Operation empty, in -Iterations 10 -Repeat 1').Invoke()
+            $module = (Get-Module X86Virt).Path
+            $null = $shell.AddScript("Import-Module '$module'; Invoke-VMNanobenchmark -Engine DecodedCache -Operation empty, in -Iterations 10 -Repeat 1").Invoke()
             $shell.Streams.Progress.StatusDescription | Should -Be 'empty on DecodedCache, 64 bits', 'in on DecodedCache, 64 bits', 'done'
             $shell.Streams.Progress.PercentComplete | Should -Be 0, 50, 100
         }

@@ -43,7 +43,7 @@ public sealed record NanobenchmarkResult(
 internal sealed partial class Nanobenchmark(MachineConfiguration configuration, int bits, CancellationToken cancellation)
 {
     /// <summary>Iterations of the shorter run: enough for every adaptation of the engines to have happened.</summary>
-    public const long WarmUp = 4096;
+    public const long WarmUp = 2560;
 
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(10);
 

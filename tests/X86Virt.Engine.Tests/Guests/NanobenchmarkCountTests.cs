@@ -8,7 +8,7 @@ namespace X86Virt.Engine.Tests.Guests;
 /// <summary>What one iteration of each operation of the nanobenchmark kernel counts, on every engine, in code of either word size.</summary>
 public sealed class NanobenchmarkCountTests
 {
-    private const int Fewer = 4096, More = 1024;
+    private const int Fewer = 2560, More = 1024;
     private const string Table = "Guests/NanobenchmarkCounts.txt";
 
     private static readonly Dictionary<(string Bits, string Operation), string> s_lines = File.ReadLines(Path.Combine(AppContext.BaseDirectory, Table))
