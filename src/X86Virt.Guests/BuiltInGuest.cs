@@ -23,14 +23,17 @@ public sealed record BuiltInGuest(string Name, string Description, byte[] Image,
     /// A 64-bit test operating system that does one sensitive operation in each of its loops and prints what they cost in time-stamp
     /// cycles. Command line: operations=a,b iterations=n cycles=n.
     /// </summary>
-    public static BuiltInGuest Nanobenchmark { get; } = NanobenchmarkGuest.Build();
+    public static BuiltInGuest Nanobenchmark { get; } = NanobenchmarkGuest.Build(64);
 
-    /// <summary>The operations of <see cref="Nanobenchmark"/>, in their order.</summary>
+    /// <summary>The same with 32-bit code, in protected mode with PAE page tables.</summary>
+    public static BuiltInGuest Nanobenchmark32 { get; } = NanobenchmarkGuest.Build(32);
+
+    /// <summary>The operations of <see cref="Nanobenchmark"/> and <see cref="Nanobenchmark32"/>, in their order.</summary>
     public static IReadOnlyList<string> NanobenchmarkOperations => NanobenchmarkGuest.OperationNames;
 
-    /// <summary>The most iterations that an operation of <see cref="Nanobenchmark"/> can have.</summary>
-    public static long MostNanobenchmarkIterations(string operation)
-        => NanobenchmarkGuest.TakesFreshEntries(operation) ? NanobenchmarkLayout.FreshEntries : long.MaxValue;
+    /// <summary>The most iterations that an operation of <see cref="Nanobenchmark"/> or <see cref="Nanobenchmark32"/> can have.</summary>
+    public static long MostNanobenchmarkIterations(string operation, int bits = 64)
+        => NanobenchmarkGuest.TakesFreshEntries(operation) ? NanobenchmarkLayout.FreshEntries : bits == 64 ? long.MaxValue : uint.MaxValue;
 
     /// <summary>The operation whose loop does all that another's does but for the operation itself: what must be taken off its counts.</summary>
     public static string NanobenchmarkBaseLoop(string operation) => NanobenchmarkGuest.BaseLoop(operation);

@@ -2,30 +2,40 @@ using System.Buffers.Binary;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 using static X86Virt.Guests.NanobenchmarkLayout;
+using static X86Virt.Guests.WordAssembler;
 
 namespace X86Virt.Guests;
 
 /// <summary>
-/// A 64-bit test operating system with one sensitive operation in each of its loops, after Adams and Agesen (ASPLOS 2006, section 6.3).
-/// Command line: operations=a,b,c (all unless given) iterations=n cycles=n (iterations are doubled until a loop takes as many). Every number it prints has 16 hexadecimal digits, so that what
-/// printing costs does not depend on the results.
+/// A test operating system with one sensitive operation in each of its loops, after Adams and Agesen (ASPLOS 2006, section 6.3), for long mode or
+/// for protected mode. Command line: operations=a,b,c (all unless given) iterations=n cycles=n (iterations are doubled until a loop takes as many;
+/// a million unless iterations are given). Every number it prints has 16 hexadecimal digits, so that what printing costs does not depend on the results.
 /// </summary>
 internal sealed partial class NanobenchmarkGuest
 {
-    private const int DefaultIterations = 10_000;
+    private const int DefaultIterations = 10_000, DefaultCycles = 1_000_000;
     private const ushort Com1 = 0x3F8, LineStatus = Com1 + 5;
     private const byte MasterCommand = 0x20, EndOfInterrupt = 0x20;
     private const ushort PowerManagementControl = 0x604, SleepEnable = 0x2000;
-    private const uint ExtendedFeatures = 0xC000_0080, SystemCallSelectors = 0xC000_0081, SystemCallEntry = 0xC000_0082, SystemCallMask = 0xC000_0084;
 
-    private readonly Assembler c = new(64);
+    private readonly NanobenchmarkMode _mode;
+    private readonly WordAssembler w;
+    private readonly Assembler c;
     private readonly GuestData _data = new(LoadAddress + HeaderLength);
     private readonly NanobenchmarkOperations _operations;
+    private readonly IReadOnlyDictionary<string, int> _padding;
+    private readonly List<(string Operation, Label Begin, Label End)> _loops = [];
     private Label _timer, _number, _putText, _putCharacter, _putHex, _find, _wanted, _fault, _pageFault, _leaveUser, _afterUser, _systemCall;
 
-    private NanobenchmarkGuest()
+    /// <param name="mode">Of the processor.</param>
+    /// <param name="padding">Bytes in front of loops, by operation.</param>
+    private NanobenchmarkGuest(NanobenchmarkMode mode, IReadOnlyDictionary<string, int> padding)
     {
-        _operations = new NanobenchmarkOperations(c);
+        _mode = mode;
+        _padding = padding;
+        w = mode.Words;
+        c = mode.Words.Code;
+        _operations = new NanobenchmarkOperations(mode);
         _timer = c.CreateLabel();
         _number = c.CreateLabel();
         _putText = c.CreateLabel();
@@ -40,32 +50,57 @@ internal sealed partial class NanobenchmarkGuest
         _systemCall = c.CreateLabel();
     }
 
-    public static IReadOnlyList<string> OperationNames { get; } = ["syscall", .. new NanobenchmarkOperations(new Assembler(64)).All.Select(o => o.Name)];
-
     /// <summary>All but syscall, whose loop is in user mode.</summary>
-    private static readonly Dictionary<string, NanobenchmarkOperation> s_operations = new NanobenchmarkOperations(new Assembler(64)).All.ToDictionary(o => o.Name);
+    private static readonly Dictionary<string, NanobenchmarkOperation> s_operations = new NanobenchmarkOperations(new NanobenchmarkLongMode()).All.ToDictionary(o => o.Name);
+
+    /// <summary>Those of either mode.</summary>
+    public static IReadOnlyList<string> OperationNames { get; } = ["syscall", .. s_operations.Keys];
 
     public static bool TakesFreshEntries(string operation) => s_operations.GetValueOrDefault(operation)?.TakesFreshEntries ?? false;
 
     public static string BaseLoop(string operation) => s_operations.GetValueOrDefault(operation)?.BaseLoop ?? NanobenchmarkOperation.Empty;
 
-    public static BuiltInGuest Build() => new NanobenchmarkGuest().Assemble();
+    /// <summary>No loop lies on two pages, so that each misses the TLB as often for its own code; one that would is moved to the second.</summary>
+    public static BuiltInGuest Build(int bits)
+    {
+        var padding = new Dictionary<string, int>();
+        while (true)
+        {
+            var guest = new NanobenchmarkGuest(bits == 64 ? new NanobenchmarkLongMode() : new NanobenchmarkProtectedMode(), padding);
+            BuiltInGuest built = guest.Assemble($"Nanobenchmark{bits}");
+            if (guest.LoopOnTwoPages() is not { } loop)
+                return built;
+            padding[loop.Operation] = padding.GetValueOrDefault(loop.Operation) + loop.BytesToNextPage;
+        }
+    }
 
-    private BuiltInGuest Assemble()
+    private (string Operation, int BytesToNextPage)? LoopOnTwoPages()
+    {
+        const uint PageSize = 0x1000;
+        foreach ((string operation, Label begin, Label end) in _loops)
+        {
+            uint first = w.AddressOf(begin), last = w.AddressOf(end) - 1;
+            if (first / PageSize != last / PageSize)
+                return (operation, (int)(PageSize - first % PageSize));
+        }
+        return null;
+    }
+
+    private BuiltInGuest Assemble(string name)
     {
         uint descriptors = _data.Add(Descriptors());
         uint descriptorsPointer = _data.Add(Pointer(descriptors, 8 * 8));
         uint interruptsPointer = _data.Add(Pointer(InterruptTable, 0x1000));
         Kernel(interruptsPointer);
-        byte[] kernel = GuestAssembly.Assemble(c, KernelCode).Bytes;
-        byte[] entry = EntryCode32(descriptorsPointer);
+        byte[] kernel = w.Assemble(KernelCode);
+        byte[] entry = Entry(descriptorsPointer);
 
         byte[] image = new byte[KernelCode - LoadAddress + kernel.Length];
         Header((uint)image.Length).CopyTo(image, 0);
         _data.ToArray().CopyTo(image, HeaderLength);
         entry.CopyTo(image, EntryCode - LoadAddress);
         kernel.CopyTo(image, KernelCode - LoadAddress);
-        return new BuiltInGuest("Nanobenchmark", "one sensitive operation a loop; prints time-stamp cycles to the first serial line", image, 32, LoadAddress, EntryCode,
+        return new BuiltInGuest(name, "one sensitive operation a loop; prints time-stamp cycles to the first serial line", image, 32, LoadAddress, EntryCode,
             new Dictionary<string, ulong> { ["entry"] = EntryCode, ["kernel"] = KernelCode });
     }
 
@@ -80,11 +115,11 @@ internal sealed partial class NanobenchmarkGuest
         return header;
     }
 
-    /// <summary>Null, kernel code and data, (32-bit user code), user data, user code in the order SYSRET wants, and the TSS.</summary>
-    private static byte[] Descriptors()
+    /// <summary>Null, kernel code and data, 32-bit user code, user data, 64-bit user code, in the order that SYSEXIT and SYSRET want, and the TSS.</summary>
+    private byte[] Descriptors()
     {
         ulong task = 0x0000_8900_0000_0067 | ((ulong)(TaskState & 0xFF_FFFF) << 16);
-        ulong[] table = [0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0x00CF_FB00_0000_FFFF, 0x00CF_F300_0000_FFFF, 0x00AF_FB00_0000_FFFF, task, 0];
+        ulong[] table = [0, _mode.CodeDescriptor, 0x00CF_9300_0000_FFFF, 0x00CF_FB00_0000_FFFF, 0x00CF_F300_0000_FFFF, 0x00AF_FB00_0000_FFFF, task, 0];
         byte[] bytes = new byte[table.Length * 8];
         for (int i = 0; i < table.Length; i++)
             BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(i * 8), table[i]);
@@ -99,8 +134,8 @@ internal sealed partial class NanobenchmarkGuest
         return pointer;
     }
 
-    /// <summary>From 32-bit protected mode without paging into long mode.</summary>
-    private static byte[] EntryCode32(uint descriptorsPointer)
+    /// <summary>From 32-bit protected mode without paging into the kernel.</summary>
+    private byte[] Entry(uint descriptorsPointer)
     {
         var c = new Assembler(32);
         c.cli();
@@ -111,14 +146,9 @@ internal sealed partial class NanobenchmarkGuest
         c.rep.stosd();
         c.mov(esp, StackTop);
         c.mov(__dword_ptr[Information], ebx);
-        foreach ((uint at, uint value) in new (uint, uint)[]
-        {
-            (Root, Pointers | 7), (OtherRoot, Pointers | 7), (Pointers, IdentityDirectory | 7), (Pointers + 8, SmallDirectory | 7), (Pointers + 16, ManyDirectory | 7),
-            (SmallDirectory, SmallTable | 7), (MappedEntry, MappedEntryValue), (TaskState + 4, InterruptStackTop), (TaskState + 0x64, 0x68_0000),
-        })
-        {
+        IEnumerable<(uint, uint)> tables = [.. _mode.Tables, (SmallDirectory, SmallTable | 7), (MappedEntry, MappedEntryValue), (TaskState + 4, InterruptStackTop), (TaskState + 0x64, 0x68_0000)];
+        foreach ((uint at, uint value) in tables)
             c.mov(__dword_ptr[at], value);
-        }
         Label page = c.CreateLabel();
         c.mov(edi, IdentityDirectory);
         c.mov(eax, 0xE7);
@@ -135,10 +165,7 @@ internal sealed partial class NanobenchmarkGuest
         c.mov(cr4, eax);
         c.mov(eax, Root);
         c.mov(cr3, eax);
-        c.mov(ecx, ExtendedFeatures);
-        c.rdmsr();
-        c.or(eax, 0x101);
-        c.wrmsr();
+        _mode.PreparePaging(c);
         c.mov(eax, cr0);
         c.or(eax, 0x8000_0001);
         c.mov(cr0, eax);
@@ -163,13 +190,13 @@ internal sealed partial class NanobenchmarkGuest
         c.lidt(__[interruptsPointer]);
         c.mov(eax, TaskSelector);
         c.ltr(ax);
-        SetUpSystemCalls();
+        _mode.SetUpSystemCalls(_systemCall);
         SetUpPorts();
         ReadCommandLine();
         Print("nano ready\r\n");
         Measure(new NanobenchmarkOperation("syscall", () => { }, () => { }), UserLoop);
         foreach (NanobenchmarkOperation operation in _operations.All)
-            Measure(operation, () => Loop(operation.Body));
+            Measure(operation, () => Loop(operation));
         Print("nano done\r\n");
         PowerOff();
         Handlers();
@@ -183,28 +210,13 @@ internal sealed partial class NanobenchmarkGuest
 
     private void Gate(byte vector, Label handler, byte type)
     {
-        uint at = InterruptTable + vector * 16u;
-        c.lea(rax, __[handler]);
+        uint at = InterruptTable + vector * _mode.GateSize;
+        w.LoadAddress(eax, handler);
         c.mov(__word_ptr[at], ax);
         c.mov(__word_ptr[at + 2], CodeSelector);
         c.mov(__byte_ptr[at + 5], type);
         c.shr(eax, 16);
         c.mov(__word_ptr[at + 6], ax);
-    }
-
-    private void SetUpSystemCalls()
-    {
-        c.mov(ecx, SystemCallSelectors);
-        c.xor(eax, eax);
-        c.mov(edx, (UserBase << 16) | CodeSelector);
-        c.wrmsr();
-        c.mov(ecx, SystemCallEntry);
-        c.lea(rax, __[_systemCall]);
-        c.xor(edx, edx);
-        c.wrmsr();
-        c.mov(ecx, SystemCallMask);
-        c.xor(eax, eax);
-        c.wrmsr();
     }
 
     /// <summary>Every line of both PICs masked, so that STI lets nothing in; COM1 at 115200 baud, 8 bits, no parity, polled.</summary>
@@ -221,115 +233,121 @@ internal sealed partial class NanobenchmarkGuest
         }
     }
 
-    /// <summary>R13: the list of operations, or 0 for all.</summary>
     private void ReadCommandLine()
     {
         Label none = c.CreateLabel(), standard = c.CreateLabel();
-        c.mov(__qword_ptr[Iterations], DefaultIterations);
-        c.mov(__qword_ptr[LeastCycles], 0);
-        c.xor(r13d, r13d);
+        c.mov(__dword_ptr[Iterations], DefaultIterations);
+        c.mov(__dword_ptr[LeastCycles], DefaultCycles);
         c.mov(ebx, __dword_ptr[Information]);
-        c.test(__byte_ptr[rbx], 4);
+        c.test(__byte_ptr[w.At(Bx)], 4);
         c.je(none);
-        c.mov(ebx, __dword_ptr[rbx + 16]);
-        c.mov(rsi, rbx);
+        c.mov(ebx, w.At(Bx, 16));
+        c.mov(esi, ebx);
         c.mov(edi, _data.Add("operations="));
         c.call(_find);
-        c.mov(r13, rax);
+        c.mov(__dword_ptr[Operations], eax);
         c.mov(edi, _data.Add("iterations="));
         c.call(_number);
-        c.test(rax, rax);
+        w.Test(Ax);
         c.je(standard);
-        c.mov(__qword_ptr[Iterations], rax);
+        w.Store(__[Iterations], Ax);
+        c.mov(__dword_ptr[LeastCycles], 0);
         c.Label(ref standard);
         c.mov(edi, _data.Add("cycles="));
         c.call(_number);
-        c.mov(__qword_ptr[LeastCycles], rax);
+        w.Test(Ax);
+        c.je(none);
+        w.Store(__[LeastCycles], Ax);
         c.Label(ref none);
     }
 
     private void Measure(NanobenchmarkOperation operation, Action loop)
     {
-        Label skip = c.CreateLabel(), again = c.CreateLabel(), done = c.CreateLabel();
+        Label skip = c.CreateLabel(), again = c.CreateLabel(), fits = c.CreateLabel(), done = c.CreateLabel();
         uint text = _data.Add(operation.Name);
         c.mov(edi, text);
         c.call(_wanted);
         c.test(eax, eax);
         c.je(skip);
-        c.mov(rax, __qword_ptr[Iterations]);
+        w.Load(Ax, __[Iterations]);
         c.Label(ref again);
         if (operation.TakesFreshEntries)
         {
             c.mov(ecx, FreshEntries);
-            c.cmp(rax, rcx);
-            c.cmova(rax, rcx);
+            w.Compare(Ax, Cx);
+            c.jbe(fits);
+            c.mov(eax, ecx);
+            c.Label(ref fits);
         }
-        c.mov(__qword_ptr[Count], rax);
+        w.Store(__[Count], Ax);
         operation.SetUp();
-        c.mov(r14, __qword_ptr[Count]);
-        c.xor(r12d, r12d);
+        w.Load(NanobenchmarkOperations.Counter, __[Count]);
+        c.xor(NanobenchmarkOperations.Check.Half, NanobenchmarkOperations.Check.Half);
         c.lfence();
         c.rdtsc();
-        c.shl(rdx, 32);
-        c.lea(r15, __[rax + rdx]);
+        c.mov(__[Start], eax);
+        c.mov(__[Start + 4], edx);
         operation.Prepare();
         loop();
         c.lfence();
         c.rdtsc();
-        c.shl(rdx, 32);
-        c.add(rax, rdx);
-        c.sub(rax, r15);
-        c.mov(r15, rax);
+        c.sub(eax, __[Start]);
+        c.sbb(edx, __[Start + 4]);
+        c.mov(__[Elapsed], eax);
+        c.mov(__[Elapsed + 4], edx);
+        w.Store(__[Check], NanobenchmarkOperations.Check);
         operation.Finish();
 
-        // Twice as many, unless it took long enough or the entries are used up.
-        c.cmp(r15, __qword_ptr[LeastCycles]);
+        // Twice as many, unless it took long enough, the entries are used up, or the counter is.
+        c.mov(eax, __[Elapsed]);
+        c.mov(edx, __[Elapsed + 4]);
+        c.sub(eax, __[LeastCycles]);
+        c.sbb(edx, __[LeastCycles + 4]);
         c.jae(done);
-        c.mov(rax, __qword_ptr[Count]);
+        w.Load(Ax, __[Count]);
         if (operation.TakesFreshEntries)
         {
-            c.cmp(rax, FreshEntries);
+            c.cmp(eax, FreshEntries);
             c.jae(done);
         }
-        c.add(rax, rax);
-        c.jmp(again);
+        w.Add(Ax, Ax);
+        c.jnc(again);
         c.Label(ref done);
         Print("nano ");
         c.mov(esi, text);
         c.call(_putText);
         Print(" count=");
-        c.mov(rax, __qword_ptr[Count]);
-        c.call(_putHex);
+        PrintNumber(Count);
         Print(" cycles=");
-        c.mov(rax, r15);
-        c.call(_putHex);
+        PrintNumber(Elapsed);
         Print(" check=");
-        c.mov(rax, r12);
-        c.call(_putHex);
+        PrintNumber(Check);
         Print("\r\n");
         c.Label(ref skip);
     }
 
-    private void Loop(Action body)
+    private void Loop(NanobenchmarkOperation operation)
     {
-        Label again = c.CreateLabel();
-        c.Label(ref again);
-        body();
-        c.dec(r14);
+        Label again = c.CreateLabel(), end = c.CreateLabel();
+        c.nop(_padding.GetValueOrDefault(operation.Name));
+        w.Place(ref again);
+        operation.Body();
+        w.Decrement(NanobenchmarkOperations.Counter);
         c.jne(again);
+        w.Place(ref end);
+        _loops.Add((operation.Name, again, end));
     }
 
     /// <summary>System calls are made in user mode; an interrupt gate leads back out of it.</summary>
     private void UserLoop()
     {
-        Label user = c.CreateLabel();
-        c.lea(rcx, __[user]);
-        c.mov(r11d, 2);
-        c.sysretq();
-        c.Label(ref user);
-        c.syscall();
-        c.dec(r14);
-        c.jne(user);
+        Label call = c.CreateLabel(), back = c.CreateLabel();
+        _mode.EnterUser(call, back);
+        w.Place(ref call);
+        _mode.SystemCall();
+        w.Place(ref back);
+        w.Decrement(NanobenchmarkOperations.Counter);
+        c.jne(call);
         c.@int(LeaveUserVector);
         c.Label(ref _afterUser);
         c.mov(eax, DataSelector);
@@ -340,26 +358,25 @@ internal sealed partial class NanobenchmarkGuest
     /// <summary>The faulting instructions have two bytes each, and are passed over.</summary>
     private void Handlers()
     {
-        c.Label(ref _pageFault);
-        c.add(rsp, 8);
-        c.Label(ref _fault);
-        c.inc(r12);
-        c.add(__qword_ptr[rsp], 2);
-        c.iretq();
-        c.Label(ref _timer);
-        c.push(rax);
+        w.Place(ref _pageFault);
+        w.Add(Sp, w.Size);
+        w.Place(ref _fault);
+        w.Increment(NanobenchmarkOperations.Check);
+        w.Add(w.At(Sp), 2);
+        w.InterruptReturn();
+        w.Place(ref _timer);
+        w.Push(Ax);
         c.mov(al, EndOfInterrupt);
         c.@out(MasterCommand, al);
-        c.pop(rax);
-        c.inc(r12);
-        c.iretq();
-        c.Label(ref _systemCall);
-        c.inc(r12);
-        c.sysretq();
-        c.Label(ref _leaveUser);
+        w.Pop(Ax);
+        w.Increment(NanobenchmarkOperations.Check);
+        w.InterruptReturn();
+        w.Place(ref _systemCall);
+        w.Increment(NanobenchmarkOperations.Check);
+        _mode.SystemReturn();
+        w.Place(ref _leaveUser);
         c.jmp(_afterUser);
-        Label target = _operations.Target;
-        c.Label(ref target);
+        w.Place(ref _operations.Target);
         c.ret();
     }
 

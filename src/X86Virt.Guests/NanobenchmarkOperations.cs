@@ -1,5 +1,6 @@
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
+using static X86Virt.Guests.WordAssembler;
 
 namespace X86Virt.Guests;
 
@@ -22,54 +23,59 @@ internal sealed record NanobenchmarkOperation(string Name, Action Prepare, Actio
 }
 
 /// <summary>
-/// Bodies of the loops. They may change RAX, RBX, RCX, RDX, R8 to R11 and add to R12, which is printed as the check.
+/// Bodies of the loops. They may change RAX, RBX, RCX, RDX and RDI, and add to RSI, which is printed as the check; RBP counts iterations.
 /// </summary>
-internal sealed class NanobenchmarkOperations(Assembler c)
+internal sealed class NanobenchmarkOperations(NanobenchmarkMode mode)
 {
+    public static readonly WordRegister Check = Si, Counter = Bp;
+
     private const string Use = "pteuse";
     private const uint ExtendedFeatures = 0xC000_0080;
+    private const int Mapped = (int)NanobenchmarkLayout.MappedEntryValue;
     private const byte MasterCommand = 0x20, MasterData = 0x21, TimerCounter = 0x40, TimerControl = 0x43;
 
-    public Label Target = c.CreateLabel("target");
+    private readonly WordAssembler w = mode.Words;
+    private readonly Assembler c = mode.Words.Code;
+
+    /// <summary>A routine that returns.</summary>
+    public Label Target = mode.Words.Code.CreateLabel();
 
     public IReadOnlyList<NanobenchmarkOperation> All =>
     [
         new(NanobenchmarkOperation.Empty, () => { }, () => { }),
         new("in", () => { }, () => c.@in(al, 0x80)),
-        new("cr8wr", () => c.xor(eax, eax), () => c.mov(cr8, rax)),
+        new("cr8wr", mode.PrepareTaskPriority, mode.WriteTaskPriority),
         new("callret", () => { }, () => c.call(Target)),
-        new("pgfault", () => c.mov(ebx, NanobenchmarkLayout.MissingPage), () => c.mov(al, __byte_ptr[rbx])),
+        new("pgfault", () => c.mov(ebx, NanobenchmarkLayout.MissingPage), () => c.mov(al, w.At(Bx))),
         new("divzero", () => c.xor(ecx, ecx), () => c.div(ecx)),
-        new("ptemod", PrepareTableStore, () => c.mov(__qword_ptr[rbx], rax)),
+        new("ptemod", PrepareTableStore, () => w.Store(w.At(Bx), Mapped)),
         new("ptetoggle", PrepareTableStore, Toggle),
         new(Use, PrepareTables, () => UseTable(null, useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true },
-        new("ptesame", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rcx), useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true, BaseLoop = Use },
-        new("pteclear", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rdi), useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true, BaseLoop = Use },
-        new("pteset", PrepareTables, () => UseTable(() => c.mov(__qword_ptr[rbx], rcx), useFirst: false)) { SetUp = () => SetUpTables(present: false), TakesFreshEntries = true, BaseLoop = Use },
+        new("ptesame", PrepareTables, () => UseTable(Mapped, useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true, BaseLoop = Use },
+        new("pteclear", PrepareTables, () => UseTable(0, useFirst: true)) { SetUp = () => SetUpTables(present: true), TakesFreshEntries = true, BaseLoop = Use },
+        new("pteset", PrepareTables, () => UseTable(Mapped, useFirst: false)) { SetUp = () => SetUpTables(present: false), TakesFreshEntries = true, BaseLoop = Use },
         new("cpuid", () => { }, Identify),
-        new("cr3", () => c.mov(eax, NanobenchmarkLayout.Root), () => c.mov(cr3, rax)),
+        new("cr3", () => c.mov(eax, NanobenchmarkLayout.Root), () => w.Move(cr3, Ax)),
         new("cr3switch", PrepareSwitch, SwitchTwice),
-        new("invlpg", () => c.mov(ebx, NanobenchmarkLayout.MappedPage), () => c.invlpg(__[rbx])),
+        new("invlpg", () => c.mov(ebx, NanobenchmarkLayout.MappedPage), () => c.invlpg(w.At(Bx))),
         new("iret", () => { }, InterruptReturn),
         new("rdtsc", () => { }, c.rdtsc),
         new("clisti", () => { }, ClearAndSet),
         new("rdmsr", () => c.mov(ecx, ExtendedFeatures), c.rdmsr),
         new("wrmsr", PrepareWrite, c.wrmsr),
         new("hltwake", () => { }, HaltUntilTimer) { SetUp = SetUpTimer, Finish = MaskTimer },
-        new("icall", () => c.lea(rbx, __[Target]), () => c.call(rbx)),
+        new("icall", () => w.LoadAddress(ebx, Target), () => w.Call(Bx)),
         new("selfmod", PrepareSelfModification, ModifySelf),
     ];
 
-    private Label _modified = c.CreateLabel("modified");
+    private Label _modified = mode.Words.Code.CreateLabel();
 
     /// <summary>The page is read first, so that its table is in use (and has a shadow, where there are shadows) before it is written.</summary>
     private void PrepareTableStore()
     {
         c.mov(ebx, NanobenchmarkLayout.MappedPage);
-        c.mov(al, __byte_ptr[rbx]);
+        c.mov(al, w.At(Bx));
         c.mov(ebx, NanobenchmarkLayout.MappedEntry);
-        c.mov(eax, NanobenchmarkLayout.MappedEntryValue);
-        c.xor(ecx, ecx);
     }
 
     /// <summary>
@@ -82,7 +88,7 @@ internal sealed class NanobenchmarkOperations(Assembler c)
         c.xor(ecx, ecx);
         c.mov(eax, NanobenchmarkLayout.ManyTables | 0x67);
         c.Label(ref directory);
-        c.mov(__qword_ptr[rcx * 8 + NanobenchmarkLayout.ManyDirectory], rax);
+        c.mov(w.At(Cx, 8, NanobenchmarkLayout.ManyDirectory), eax);
         c.add(eax, 0x1000);
         c.inc(ecx);
         c.cmp(ecx, NanobenchmarkLayout.TableCount);
@@ -98,13 +104,14 @@ internal sealed class NanobenchmarkOperations(Assembler c)
             c.xor(eax, eax);
         }
         c.Label(ref store);
-        c.mov(__qword_ptr[rcx * 8 + (int)NanobenchmarkLayout.ManyTables], rax);
+        c.mov(__dword_ptr[w.At(Cx, 8, NanobenchmarkLayout.ManyTables + 4)], 0);
+        c.mov(w.At(Cx, 8, NanobenchmarkLayout.ManyTables), eax);
         c.inc(ecx);
         c.cmp(ecx, NanobenchmarkLayout.TableCount * NanobenchmarkLayout.EntriesPerTable);
         c.jne(entry);
 
-        c.mov(rax, cr3);
-        c.mov(cr3, rax);
+        w.Move(Ax, cr3);
+        w.Move(cr3, Ax);
         c.xor(ecx, ecx);
         c.mov(ebx, NanobenchmarkLayout.ManyPages);
         c.Label(ref page);
@@ -113,7 +120,7 @@ internal sealed class NanobenchmarkOperations(Assembler c)
             c.test(ecx, NanobenchmarkLayout.EntriesPerTable - NanobenchmarkLayout.AnchorEntries);
             c.jne(skip);
         }
-        c.mov(al, __byte_ptr[rbx]);
+        c.mov(al, w.At(Bx));
         c.Label(ref skip);
         c.add(ebx, 0x1000);
         c.inc(ecx);
@@ -123,10 +130,8 @@ internal sealed class NanobenchmarkOperations(Assembler c)
 
     private void PrepareTables()
     {
-        c.xor(r8d, r8d);
-        c.mov(r9, cr3);
-        c.mov(ecx, NanobenchmarkLayout.MappedEntryValue);
         c.xor(edi, edi);
+        w.Move(Cx, cr3);
     }
 
     /// <summary>
@@ -134,38 +139,38 @@ internal sealed class NanobenchmarkOperations(Assembler c)
     /// there is to do to its next entry. Tables go round; so a table is used far more often than it is stored to, and every monitor that has
     /// reason to trace it goes on to.
     /// </summary>
-    /// <param name="store">Stores RCX, a present entry, or RDI, which is 0, to the entry at RBX.</param>
+    /// <param name="store">What is stored to the entry; null for nothing.</param>
     /// <param name="useFirst">Whether the entry's own page is read before the store; if not, behind it.</param>
-    private void UseTable(Action? store, bool useFirst)
+    private void UseTable(int? store, bool useFirst)
     {
-        const int TableShift = 9;
-        c.mov(eax, r8d);
+        const int TableShift = 9, PageShift = 12;
+        c.mov(eax, edi);
         c.and(eax, NanobenchmarkLayout.TableCount - 1);
-        c.mov(edx, r8d);
+        c.mov(edx, edi);
         c.shr(edx, TableShift);
-        c.shl(eax, 12);
-        c.lea(ebx, __[rax + rdx * 8 + (int)(NanobenchmarkLayout.ManyTables + NanobenchmarkLayout.AnchorEntries * 8)]);
-        c.shl(eax, 9);
-        c.mov(r10d, NanobenchmarkLayout.ManyPages);
-        c.add(r10d, eax);
-        c.shl(edx, 12);
-        c.lea(edx, __[rdx + r10 + NanobenchmarkLayout.AnchorEntries * 0x1000]);
-        c.inc(r8d);
-        c.mov(cr3, r9);
+        c.shl(eax, PageShift);
+        c.lea(ebx, w.At(Ax, Dx, 8, (int)(NanobenchmarkLayout.ManyTables + NanobenchmarkLayout.AnchorEntries * 8)));
+        c.shl(eax, TableShift);
+        c.add(eax, NanobenchmarkLayout.ManyPages);
+        c.shl(edx, PageShift);
+        c.lea(edx, w.At(Dx, Ax, 1, NanobenchmarkLayout.AnchorEntries << PageShift));
+        c.inc(edi);
+        w.Move(cr3, Cx);
         for (int anchor = 0; anchor < NanobenchmarkLayout.AnchorEntries; anchor++)
-            c.mov(al, __byte_ptr[r10 + anchor * 0x1000]);
+            c.cmp(al, w.At(Ax, anchor << PageShift));
         if (useFirst)
-            c.mov(al, __byte_ptr[rdx]);
-        c.mov(r11, __qword_ptr[rbx]);
-        store?.Invoke();
+            c.cmp(al, w.At(Dx));
+        c.cmp(eax, w.At(Bx));
+        if (store is { } value)
+            w.Store(w.At(Bx), value);
         if (!useFirst)
-            c.mov(al, __byte_ptr[rdx]);
+            c.cmp(al, w.At(Dx));
     }
 
     private void Toggle()
     {
-        c.mov(__qword_ptr[rbx], rcx);
-        c.mov(__qword_ptr[rbx], rax);
+        w.Store(w.At(Bx), 0);
+        w.Store(w.At(Bx), Mapped);
     }
 
     private void Identify()
@@ -183,23 +188,17 @@ internal sealed class NanobenchmarkOperations(Assembler c)
 
     private void SwitchTwice()
     {
-        c.mov(cr3, rax);
-        c.mov(cr3, rdx);
+        w.Move(cr3, Ax);
+        w.Move(cr3, Dx);
     }
 
     private void InterruptReturn()
     {
-        Label here = c.CreateLabel();
-        c.mov(rax, rsp);
-        c.push(NanobenchmarkLayout.DataSelector);
-        c.push(rax);
-        c.pushfq();
-        c.push(NanobenchmarkLayout.CodeSelector);
-        c.lea(rcx, __[here]);
-        c.push(rcx);
-        c.iretq();
-        c.Label(ref here);
-        c.inc(r12);
+        Label back = c.CreateLabel();
+        mode.PushFrame(back);
+        w.InterruptReturn();
+        w.Place(ref back);
+        w.Increment(Check);
     }
 
     private void ClearAndSet()
@@ -246,16 +245,16 @@ internal sealed class NanobenchmarkOperations(Assembler c)
 
     private void PrepareSelfModification()
     {
-        c.lea(rbx, __[_modified]);
-        c.inc(rbx);
+        w.LoadAddress(ebx, _modified);
+        c.inc(ebx);
     }
 
     /// <summary>Writes the loop's counter into the next instruction's immediate; the check is the sum of what that instruction loads.</summary>
     private void ModifySelf()
     {
-        c.mov(__dword_ptr[rbx], r14d);
-        c.Label(ref _modified);
+        c.mov(w.At(Bx), Counter.Half);
+        w.Place(ref _modified);
         c.mov(eax, 0x1111_1111);
-        c.add(r12, rax);
+        w.Add(Check, Ax);
     }
 }

@@ -106,8 +106,7 @@ public sealed class CompareVMEngine : MachineSettingsCmdlet, IDisposable
                 throw new MachineException("ClockNotDeterministic", "-Clock RealTime makes every run another one, which cannot be compared. Leave it out.");
             foreach (EngineKind engine in Engines(configuration))
             {
-                PagingKind?[] kinds = Paging.Length == 0 ? [configuration.Paging] : [.. Paging.Where(p => Suits(engine, p)).DefaultIfEmpty(Paging[0]).Select(p => (PagingKind?)p)];
-                foreach (PagingKind? paging in kinds)
+                foreach (PagingKind? paging in PagingSelection.For(engine, Paging, configuration.Paging))
                 {
                     MachineConfiguration one = configuration with { Name = paging == null ? $"{engine}" : $"{engine} {paging}", Engine = engine, Paging = paging };
                     Attempt(() => WriteObject(ParameterSetName == Measure ? Run(one) : Compare(one)));
@@ -115,14 +114,6 @@ public sealed class CompareVMEngine : MachineSettingsCmdlet, IDisposable
             }
         });
     }
-
-    /// <summary>Of several kinds of paging an engine takes those that it has; one that has none of them refuses the first.</summary>
-    private static bool Suits(EngineKind engine, PagingKind paging) => paging switch
-    {
-        PagingKind.Walk => engine is not (EngineKind.HardwareAssist or EngineKind.Hybrid),
-        PagingKind.Nested => engine is EngineKind.HardwareAssist or EngineKind.Hybrid,
-        _ => true,
-    };
 
     private IEnumerable<EngineKind> Engines(MachineConfiguration configuration)
         => Engine.Length > 0 ? Engine

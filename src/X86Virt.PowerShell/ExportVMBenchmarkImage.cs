@@ -19,13 +19,18 @@ public enum BenchmarkImage
 
 /// <summary>Writes a benchmark to a file, for use with any kernel, in other virtual machines and on real PCs.</summary>
 /// <remarks>
-/// <para>Nanobenchmark is a multiboot image: any multiboot loader starts it (QEMU with -kernel, GRUB with multiboot). It writes to the first serial port and turns the machine off, or halts. Its command line takes operations=a,b,c and iterations=n, and cycles=n to double the iterations of a loop until it takes that many; numbers are printed in hexadecimal, times in cycles of the time-stamp counter.</para>
+/// <para>Nanobenchmark is a multiboot image: any multiboot loader starts it (QEMU with -kernel, GRUB with multiboot). It writes to the first serial port and turns the machine off, or halts. Its command line takes operations=a,b,c and iterations=n, and cycles=n to double the iterations of a loop until it takes that many, which is a million where neither is given; numbers are printed in hexadecimal, times in cycles of the time-stamp counter.</para>
+/// <para>It is for processors with long mode; with -Bits 32 for 32-bit ones with PAE, SSE2, SYSENTER, a local APIC and the EFER register.</para>
 /// <para>ForkWait is an initial RAM disk for a 64-bit Linux kernel, with one program as /init. It forks as many children as the kernel's command line says behind '--' (40000 unless given), one after the other, waits for each, prints 'forkwait N done' and turns the machine off.</para>
 /// <para>MemoryWalk is such a RAM disk, too. Behind '--' stand the reads to make (1000000), the MiB to read in (64), and the bytes of a page (4096; or 2097152, with hugepages=N in front of '--' to set N of them aside). Nearly every read misses the TLB where pages are small. It prints 'memorywalk N done' and turns the machine off.</para>
 /// </remarks>
 /// <example>
 /// <code>Export-VMBenchmarkImage -Path nano.bin; New-VirtualMachine demo2 -Kernel ./nano.bin -CommandLine 'operations=syscall,in iterations=1000' | Start-VM -Wait -PassThru | Get-VMConsole</code>
 /// <para>Writes the image and runs two of its operations. Elsewhere: qemu-system-x86_64 -display none -serial stdio -kernel nano.bin</para>
+/// </example>
+/// <example>
+/// <code>Export-VMBenchmarkImage -Path nano32.bin -Bits 32</code>
+/// <para>Writes the kernel in 32-bit code. Elsewhere: qemu-system-i386 -display none -serial stdio -kernel nano32.bin -append 'operations=in,cpuid cycles=100000000'</para>
 /// </example>
 /// <example>
 /// <code>Export-VMBenchmarkImage -Path forkwait.cpio.gz -Benchmark ForkWait</code>
@@ -44,6 +49,18 @@ public sealed class ExportVMBenchmarkImage : PSCmdlet
     [Parameter(Position = 1)]
     public BenchmarkImage Benchmark { get; set; }
 
+    /// <summary>Nanobenchmark: the size of its words, 32 or 64; 64 unless given.</summary>
+    [Parameter]
+    [ValidateSet("32", "64")]
+    public int Bits { get; set; } = 64;
+
+    /// <inheritdoc/>
+    protected override void BeginProcessing()
+    {
+        if (Bits != 64 && Benchmark != BenchmarkImage.Nanobenchmark)
+            ThrowTerminatingError(ErrorRecords.From(new MachineException("NoSuchImage", $"{Benchmark} is for 64-bit kernels only, not for {Bits} bits. Leave out -Bits, or choose Nanobenchmark."), Benchmark));
+    }
+
     /// <inheritdoc/>
     protected override void ProcessRecord()
     {
@@ -56,7 +73,7 @@ public sealed class ExportVMBenchmarkImage : PSCmdlet
             {
                 BenchmarkImage.ForkWait => ForkWait.InitialRamDisk,
                 BenchmarkImage.MemoryWalk => MemoryWalk.InitialRamDisk,
-                _ => BuiltInGuest.Nanobenchmark.Image,
+                _ => NanobenchmarkImage.Of(Bits).Image,
             });
             WriteObject(new FileInfo(path));
         }

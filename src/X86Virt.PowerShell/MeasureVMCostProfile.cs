@@ -38,7 +38,7 @@ public sealed class MeasureVMCostProfile : PSCmdlet, IDisposable
             using var image = new NanobenchmarkImage();
             Dictionary<string, double> On(EngineKind engine)
             {
-                var benchmark = new Nanobenchmark(image.Configuration(engine, PagingKind.Shadow), _stop.Token);
+                var benchmark = new Nanobenchmark(image.Configuration(engine, PagingKind.Shadow), 64, _stop.Token);
                 return MeasuredCosts.Operations.ToDictionary(o => o, o => benchmark.Measure(o, Iterations, Repeat).Nanoseconds);
             }
 

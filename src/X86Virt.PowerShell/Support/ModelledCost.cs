@@ -16,6 +16,13 @@ internal static class ModelledCost
 
     /// <summary>What a run would have taken on the processor of the machine's cost profile, under the technique that its engine stands for.</summary>
     public static double? SecondsOf(MachineConfiguration configuration, EngineRun run)
+        => (CyclesOf(configuration, EventCounts.Of(run.Statistics, HasExits(configuration.Engine))) ?? run.Hybrid?.Cycles) / configuration.CostProfile.Frequency;
+
+    /// <summary>
+    /// What events cost by the machine's cost profile, under the technique that its engine stands for; null if it stands for none, or for two. Refills of
+    /// the TLB are left out, as silicon does not count them.
+    /// </summary>
+    public static double? CyclesOf(MachineConfiguration configuration, EventCounts counts)
     {
         CostTechnique? technique = configuration.Engine switch
         {
@@ -23,10 +30,7 @@ internal static class ModelledCost
             EngineKind.HardwareAssist => CostTechnique.HardwareVmm,
             _ => null,
         };
-        double? cycles = technique is { } t
-            ? configuration.CostProfile.Price(t, EventCounts.Of(run.Statistics, HasExits(configuration.Engine))).Where(c => c.Event != CostEvent.TlbMiss).Sum(c => c.Cycles)
-            : run.Hybrid?.Cycles;
-        return cycles / configuration.CostProfile.Frequency;
+        return technique is { } t ? configuration.CostProfile.Price(t, counts).Where(c => c.Event != CostEvent.TlbMiss).Sum(c => c.Cycles) : null;
     }
 
     private static bool HasExits(EngineKind engine) => engine == EngineKind.HardwareAssist;

@@ -11,7 +11,9 @@ internal sealed class NanobenchmarkImage : IDisposable
 
     private readonly string _path = Path.GetTempFileName();
 
-    public NanobenchmarkImage() => File.WriteAllBytes(_path, BuiltInGuest.Nanobenchmark.Image);
+    public NanobenchmarkImage(int bits = 64) => File.WriteAllBytes(_path, Of(bits).Image);
+
+    public static BuiltInGuest Of(int bits) => bits == 32 ? BuiltInGuest.Nanobenchmark32 : BuiltInGuest.Nanobenchmark;
 
     public MachineConfiguration Configuration(EngineKind engine, PagingKind? paging)
         => new() { Name = "nanobenchmark", Engine = engine, Paging = paging, Kernel = _path, MemorySize = Memory };

@@ -1,4 +1,5 @@
 using System.Globalization;
+using X86Virt.Engine.Processor;
 using X86Virt.Reports;
 
 namespace X86Virt.PowerShell;
@@ -32,17 +33,18 @@ internal static class NanobenchmarkSection
         };
     }
 
-    private static string NameOf(NanobenchmarkResult result) => GuestText.Configuration(result.Engine, result.Paging);
+    private static string NameOf(NanobenchmarkResult result) => GuestText.Configuration(result.Engine, result.Paging)
+        + (result.Generation is { } g and not ProcessorGeneration.Current ? $" {g}" : "") + (result.Bits == 64 ? "" : $", {result.Bits}-bit");
 
     private static ReportTable Times(string[] operations, string[] configurations, Dictionary<(string, string), NanobenchmarkResult> byCell) => new("Nanoseconds an operation",
         [new("Operation"), .. configurations.Select(c => new ReportColumn(c, true))],
         [.. operations.Select(o => (string[])[o, .. configurations.Select(c => ValueText.Of(byCell.GetValueOrDefault((o, c))?.Nanoseconds ?? double.NaN))])]);
 
     private static ReportTable Counts(IEnumerable<NanobenchmarkResult> results) => new("Counted in one iteration",
-        [new("Operation"), new("Configuration"), new("Instructions", true), new("Callouts", true), new("Trace writes", true), new("Hidden faults", true), new("Spread, ns", true), new("All events")],
+        [new("Operation"), new("Configuration"), new("Instructions", true), new("Modelled cycles", true), new("Exits", true), new("Callouts", true), new("Trace writes", true), new("Hidden faults", true), new("Spread, ns", true), new("All events")],
         [.. results.Select(r => new[]
         {
-            r.Operation, NameOf(r), Few(r.Instructions), Few(r.Callouts), Few(r.TraceWrites), Few(r.HiddenFaults), ValueText.Of(r.Spread),
+            r.Operation, NameOf(r), Few(r.Instructions), r.ModelledCycles is { } cycles ? Few(cycles) : "", Few(r.Exits), Few(r.Callouts), Few(r.TraceWrites), Few(r.HiddenFaults), ValueText.Of(r.Spread),
             string.Join(", ", r.Events.Where(e => e.PerIteration >= 0.0005).Select(e => $"{e.Kind} {e.Detail}".Trim() + " " + Few(e.PerIteration))),
         })]);
 

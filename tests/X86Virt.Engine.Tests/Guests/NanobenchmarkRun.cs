@@ -9,26 +9,28 @@ internal static class NanobenchmarkRun
 {
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
 
-    public static (string Console, MachineStatistics Statistics) Of(EngineKind engine, PagingKind? paging, string commandLine)
-        => WithImage(image => Once(image, engine, paging, commandLine));
+    public static BuiltInGuest Guest(int bits) => bits == 32 ? BuiltInGuest.Nanobenchmark32 : BuiltInGuest.Nanobenchmark;
+
+    public static (string Console, MachineStatistics Statistics) Of(EngineKind engine, PagingKind? paging, string commandLine, int bits = 64)
+        => WithImage(bits, image => Once(image, engine, paging, commandLine));
 
     /// <summary>What the guest writes on each of some engines, from one file: what it searches its command line for takes as long.</summary>
-    public static string[] Consoles(string commandLine, params EngineKind[] engines)
-        => WithImage(image => engines.Select(e => Once(image, e, null, commandLine).Console).ToArray());
+    public static string[] Consoles(int bits, string commandLine, params EngineKind[] engines)
+        => WithImage(bits, image => engines.Select(e => Once(image, e, null, commandLine).Console).ToArray());
 
     /// <summary>What so many more iterations of an operation count. Both runs are of one file, whose name is part of the command line that the guest reads.</summary>
-    public static MachineStatistics Difference(EngineKind engine, PagingKind? paging, string operation, int fewer, int more) => WithImage(image =>
+    public static MachineStatistics Difference(EngineKind engine, PagingKind? paging, string operation, int fewer, int more, int bits = 64) => WithImage(bits, image =>
     {
         MachineStatistics Count(int iterations) => Once(image, engine, paging, $"operations={operation} iterations={iterations:D9}").Statistics;
         return Count(fewer + more).Since(Count(fewer));
     });
 
-    private static T WithImage<T>(Func<string, T> run)
+    private static T WithImage<T>(int bits, Func<string, T> run)
     {
         string image = Path.GetTempFileName();
         try
         {
-            File.WriteAllBytes(image, BuiltInGuest.Nanobenchmark.Image);
+            File.WriteAllBytes(image, Guest(bits).Image);
             return run(image);
         }
         finally

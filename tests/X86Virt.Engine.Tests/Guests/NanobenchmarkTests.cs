@@ -10,12 +10,24 @@ public sealed partial class NanobenchmarkTests
 {
     private const int Iterations = 200;
 
-    public static TheoryData<EngineKind> Engines => new(Enum.GetValues<EngineKind>());
+    public static TheoryData<EngineKind, int> Engines
+    {
+        get
+        {
+            var data = new TheoryData<EngineKind, int>();
+            foreach (EngineKind engine in Enum.GetValues<EngineKind>())
+            {
+                data.Add(engine, 64);
+                data.Add(engine, 32);
+            }
+            return data;
+        }
+    }
 
     [GeneratedRegex("nano (?<name>[a-z0-9]+) count=(?<count>[0-9a-f]{16}) cycles=(?<cycles>[0-9a-f]{16}) check=(?<check>[0-9a-f]{16})\r\n")]
     private static partial Regex Line();
 
-    private static string Run(EngineKind engine, string commandLine) => NanobenchmarkRun.Of(engine, null, commandLine).Console;
+    private static string Run(EngineKind engine, string commandLine, int bits = 64) => NanobenchmarkRun.Of(engine, null, commandLine, bits).Console;
 
     private static ulong Number(Match line, string group) => Convert.ToUInt64(line.Groups[group].Value, 16);
 
@@ -39,43 +51,12 @@ public sealed partial class NanobenchmarkTests
 
     [Theory]
     [MemberData(nameof(Engines))]
-    public void EveryEngineRunsEveryOperationWithTheSameResults(EngineKind engine)
+    public void EveryEngineRunsEveryOperationWithTheSameResults(EngineKind engine, int bits)
     {
-        string[] consoles = NanobenchmarkRun.Consoles($"iterations={Iterations}", EngineKind.Interpreter, engine);
+        string[] consoles = NanobenchmarkRun.Consoles(bits, $"iterations={Iterations}", EngineKind.Interpreter, engine);
         AssertComplete(consoles[1]);
         Assert.Equal(consoles[0], consoles[1]);
     }
-
-    /// <summary>What one more iteration counts, of kinds that paging has.</summary>
-    private static string PagingEvents(EngineKind engine, string operation)
-    {
-        const int Fewer = 512, More = 1024;
-        return string.Join(", ", NanobenchmarkRun.Difference(engine, PagingKind.Shadow, operation, Fewer, More).Exits
-            .Where(e => e.Kind is ExitKind.TraceWrite or ExitKind.HiddenPageFault or ExitKind.TruePageFault or ExitKind.ShadowTable)
-            .Select(e => $"{e.Kind} {e.Detail} {(double)e.Count / More}"));
-    }
-
-    public static TheoryData<EngineKind, string, string> StoresToTablesInUse
-    {
-        get
-        {
-            var data = new TheoryData<EngineKind, string, string>();
-            foreach (EngineKind engine in (EngineKind[])[EngineKind.Interpreter, EngineKind.DecodedCache, EngineKind.BinaryTranslation])
-            {
-                data.Add(engine, "pteuse", "HiddenPageFault refill 11");
-                data.Add(engine, "ptesame", "HiddenPageFault refill 11, TraceWrite present 1");
-                data.Add(engine, "pteclear", "HiddenPageFault refill 11, TraceWrite not present 1");
-                data.Add(engine, "pteset", "HiddenPageFault refill 10, HiddenPageFault first use 1, TraceWrite present 1");
-                data.Add(engine, "pgfault", "TruePageFault  1");
-            }
-            return data;
-        }
-    }
-
-    [Theory]
-    [MemberData(nameof(StoresToTablesInUse))]
-    public void StoresToTablesInUseAreTracedOnce(EngineKind engine, string operation, string events)
-        => Assert.Equal(events, PagingEvents(engine, operation));
 
     [Fact]
     public void IterationsEndWithTheEntriesThatTheyNeed()
@@ -84,32 +65,41 @@ public sealed partial class NanobenchmarkTests
         Assert.Equal((ulong)BuiltInGuest.MostNanobenchmarkIterations("pteclear"), Number(line, "count"));
     }
 
-    [Fact]
-    public void LoopsAreDoubledUntilTheyTakeLongEnough()
+    [Theory]
+    [InlineData(64)]
+    [InlineData(32)]
+    public void LoopsAreDoubledUntilTheyTakeLongEnough(int bits)
     {
-        Match line = Line().Match(Run(EngineKind.DecodedCache, "operations=callret iterations=100 cycles=100000"));
+        Match line = Line().Match(Run(EngineKind.DecodedCache, "operations=callret iterations=100 cycles=100000", bits));
         Assert.InRange(Number(line, "cycles"), 100_000UL, 300_000UL);
         ulong doublings = Number(line, "count") / 100;
         Assert.True(doublings > 1 && ulong.IsPow2(doublings), $"{Number(line, "count")} iterations");
 
         // There are only so many entries.
-        line = Line().Match(Run(EngineKind.DecodedCache, "operations=pteset iterations=200000 cycles=1000000000000"));
+        line = Line().Match(Run(EngineKind.DecodedCache, "operations=pteset iterations=200000 cycles=1000000000000", bits));
         Assert.Equal((ulong)BuiltInGuest.MostNanobenchmarkIterations("pteset"), Number(line, "count"));
     }
 
     [Theory]
-    [InlineData("hltwake", ExitKind.Halt, 1)]
-    [InlineData("hltwake", ExitKind.Interrupt, 1)]
-    [InlineData("syscall", ExitKind.SystemCall, 1)]
-    [InlineData("callret", ExitKind.IndirectBranch, 1)]
-    [InlineData("icall", ExitKind.IndirectBranch, 2)]
-    public void EveryEngineCountsTheSame(string operation, ExitKind kind, int each)
+    [InlineData(64)]
+    [InlineData(32)]
+    public void LoopsAreCalibratedUnlessIterationsAreGiven(int bits)
     {
-        foreach (EngineKind engine in (EngineKind[])[EngineKind.Interpreter, EngineKind.DecodedCache, EngineKind.BinaryTranslation])
-        {
-            MachineStatistics loop = NanobenchmarkRun.Difference(engine, null, operation, 100, 100);
-            Assert.Equal(100 * each, loop.Exits.Where(e => e.Kind == kind).Sum(e => e.Count));
-        }
+        const ulong Least = 1_000_000;
+        MatchCollection lines = Line().Matches(Run(EngineKind.DecodedCache, "operations=empty,iret", bits));
+        Assert.Equal(2, lines.Count);
+        Assert.All(lines, l => Assert.InRange(Number(l, "cycles"), Least, 3 * Least));
+        Assert.Equal(1000UL, Number(Line().Match(Run(EngineKind.DecodedCache, "operations=empty iterations=1000", bits)), "count"));
+    }
+
+    /// <summary>A number that does not fit in a register is the largest that does, not what is left of it.</summary>
+    [Theory]
+    [InlineData(64, "99999999999999999999999")]
+    [InlineData(32, "4294967296")]
+    public void NumbersDoNotWrap(int bits, string number)
+    {
+        Match line = Line().Match(Run(EngineKind.DecodedCache, $"operations=pteuse iterations={number}", bits));
+        Assert.Equal((ulong)BuiltInGuest.MostNanobenchmarkIterations("pteuse"), Number(line, "count"));
     }
 
     [Fact]
@@ -120,19 +110,35 @@ public sealed partial class NanobenchmarkTests
         Assert.All(Line().Matches(console), l => Assert.Equal(7UL, Number(l, "count")));
     }
 
-    [QemuFact]
-    public void QemuRunsEveryOperation()
+    private static string RunOnQemu(int bits, string commandLine)
     {
         string serial = Path.GetTempFileName();
         try
         {
-            Qemu.Run(BuiltInGuest.Nanobenchmark.Image, NanobenchmarkRun.Limit, "-serial", $"file:{serial}", "-append", $"iterations={Iterations}");
+            Qemu.Run(NanobenchmarkRun.Guest(bits).Image, NanobenchmarkRun.Limit, "-serial", $"file:{serial}", "-append", commandLine);
             string console = File.ReadAllText(serial);
-            AssertComplete(console[console.IndexOf("nano ready", StringComparison.Ordinal)..]);
+            return console[console.IndexOf("nano ready", StringComparison.Ordinal)..];
         }
         finally
         {
             File.Delete(serial);
         }
+    }
+
+    [QemuTheory]
+    [InlineData(64)]
+    [InlineData(32)]
+    public void QemuRunsEveryOperation(int bits) => AssertComplete(RunOnQemu(bits, $"iterations={Iterations}"));
+
+    [QemuTheory]
+    [InlineData(64)]
+    [InlineData(32)]
+    public void QemuCalibratesLoops(int bits)
+    {
+        const ulong Least = 10_000_000;
+        MatchCollection lines = Line().Matches(RunOnQemu(bits, $"operations=callret,rdtsc iterations=10 cycles={Least}"));
+        Assert.Equal(2, lines.Count);
+        Assert.All(lines, l => Assert.InRange(Number(l, "cycles"), Least, ulong.MaxValue >> 1));
+        Assert.All(lines, l => Assert.True(Number(l, "count") > 10 && ulong.IsPow2(Number(l, "count") / 10), l.Value));
     }
 }

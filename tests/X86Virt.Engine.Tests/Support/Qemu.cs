@@ -10,6 +10,9 @@ internal static class Qemu
 
     public static bool IsThere => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(p => File.Exists(Path.Combine(p, Program)));
 
+    /// <summary>Why a test is skipped; null if it need not be.</summary>
+    public static string? Missing => IsThere ? null : $"{Program} is not there; the engines are compared with each other only.";
+
     /// <summary>What a multiboot image prints on port E9h until it writes to port F4h, or is killed at the limit.</summary>
     public static string Run(byte[] image, TimeSpan limit, params string[] more)
     {
@@ -37,9 +40,11 @@ internal static class Qemu
 /// <summary>A test that is skipped where there is no QEMU.</summary>
 public sealed class QemuFactAttribute : FactAttribute
 {
-    public QemuFactAttribute()
-    {
-        if (!Qemu.IsThere)
-            Skip = $"{Qemu.Program} is not there; the engines are compared with each other only.";
-    }
+    public QemuFactAttribute() => Skip = Qemu.Missing;
+}
+
+/// <summary>Tests that are skipped where there is no QEMU.</summary>
+public sealed class QemuTheoryAttribute : TheoryAttribute
+{
+    public QemuTheoryAttribute() => Skip = Qemu.Missing;
 }
