@@ -76,8 +76,13 @@ Describe 'The example of <Name>' -ForEach $examples {
         # Says ready, then answers every character with itself.
         $guest = 'ba f8 03 b0 72 ee b0 65 ee b0 61 ee b0 64 ee b0 79 ee b0 0a ee ba fd 03 ec a8 01 74 fb ba f8 03 ec ee eb f1'
         if ($Code -match '-Wait') { $guest = $TestGuest.Exit11 }
-        # Others have no exits, and no VMCB.
-        $engine = if ($Name -match 'Vmcb|VmExit|NestedPage' -and $Name -ne 'Measure-VmExit') { 'HardwareAssist' } else { 'BinaryTranslation' }
+        # Others have no exits, no VMCB and no history.
+        $engine = switch -Regex ($Name) {
+            '^Measure-VmExit$' { 'BinaryTranslation'; break }
+            'Vmcb|VmExit|NestedPage' { 'HardwareAssist'; break }
+            'HybridHistory' { 'Hybrid'; break }
+            default { 'BinaryTranslation' }
+        }
         $demo = New-VirtualMachine -Name demo -Engine $engine -Memory 4MB -FlatBinary (Save-TestFile 'demo.bin' ([byte[]]($guest.Split(' ') | ForEach-Object { [Convert]::ToByte($_, 16) })))
         if ($Code -notmatch 'Start-VM' -and ($Code -notmatch 'Step-VM' -or $Code -match 'Suspend-VM')) { Start-VM $demo }
         $null = Save-LinuxImage 'vmlinuz'

@@ -15,7 +15,7 @@ internal sealed unsafe class Hybrid : ExecutionEngine
 
     private readonly HybridPolicy _policy;
     private readonly HostClock _clock = new();
-    private readonly long[] _before = new long[EventMix.Size], _now = new long[EventMix.Size];
+    private readonly long[] _before = new long[EventMix.Size], _now = new long[EventMix.Size], _events = new long[EventMix.Size];
     private readonly Queue<Change> _changes = new();
     private long _windowEnd, _windowStart, _switches, _ticks;
     private bool _disposed;
@@ -71,22 +71,29 @@ internal sealed unsafe class Hybrid : ExecutionEngine
         long retired = Cpu.State->Retired;
         if (retired < _windowEnd && Hardware.ExitsLeft > 0)
             return false;
-        Cpu.CollectCounts();
-        Hardware.CollectCounts();
-        EventMix.Read(Cpu.Statistics, retired, _now);
-        for (int e = 0; e < _now.Length; e++)
-            (_now[e], _before[e]) = (_now[e] - _before[e], _now[e]);
+        CountWindow(_now, _events);
+        _now.CopyTo(_before);
         long instructions = retired - _windowStart;
         if (Technique == CostTechnique.SoftwareVmm)
             SoftwareInstructions += instructions;
         else
             HardwareInstructions += instructions;
-        if (_policy.EndWindow(_now, Technique, instructions))
+        if (_policy.EndWindow(_events, Technique, instructions))
             ChangeTechnique();
         _windowStart = retired;
         _windowEnd = retired + _policy.Window;
         Hardware.ExitsLeft = HybridPolicy.Exits;
         return true;
+    }
+
+    /// <summary>What has been counted of each event, and how much of it since the window began.</summary>
+    private void CountWindow(Span<long> totals, Span<long> events)
+    {
+        Cpu.CollectCounts();
+        Hardware.CollectCounts();
+        EventMix.Read(Cpu.Statistics, Cpu.State->Retired, totals);
+        for (int e = 0; e < totals.Length; e++)
+            events[e] = totals[e] - _before[e];
     }
 
     private void ChangeTechnique()
@@ -110,8 +117,18 @@ internal sealed unsafe class Hybrid : ExecutionEngine
     public IReadOnlyList<HybridSwitch> History(string machine)
         => [.. _changes.Select(c => new HybridSwitch(machine, c.Number, c.Retired, c.From, Other(c.From), c.Reason.Loss, c.Reason.ToString(), c.Ticks * _clock.NanosecondsPerTick))];
 
-    public HybridSummary Summary(string machine) => new(machine, _policy.Profile.Name, Technique, _switches, SoftwareInstructions, HardwareInstructions,
-        _policy.Cycles, _policy.SoftwareCycles, _policy.HardwareCycles, _switches == 0 ? 0 : _ticks * _clock.NanosecondsPerTick / _switches);
+    /// <summary>What the run has come to so far, the window that has not ended included.</summary>
+    public HybridSummary Summary(string machine)
+    {
+        Span<long> totals = stackalloc long[EventMix.Size], events = stackalloc long[EventMix.Size];
+        CountWindow(totals, events);
+        (double software, double hardware) = _policy.CostOf(events);
+        long instructions = Cpu.State->Retired - _windowStart;
+        bool translates = Technique == CostTechnique.SoftwareVmm;
+        return new(machine, _policy.Profile.Name, Technique, _switches, SoftwareInstructions + (translates ? instructions : 0), HardwareInstructions + (translates ? 0 : instructions),
+            _policy.Cycles + (translates ? software : hardware), _policy.SoftwareCycles + software, _policy.HardwareCycles + hardware,
+            _switches == 0 ? 0 : _ticks * _clock.NanosecondsPerTick / _switches);
+    }
 
     private static CostTechnique Other(CostTechnique technique) => technique == CostTechnique.SoftwareVmm ? CostTechnique.HardwareVmm : CostTechnique.SoftwareVmm;
 

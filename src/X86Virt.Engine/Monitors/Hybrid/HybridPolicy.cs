@@ -50,22 +50,30 @@ internal class HybridPolicy
     public double HardwareCycles { get; private set; }
     public double Cycles { get; private set; }
 
+    /// <summary>What events cost under either technique.</summary>
+    public (double Software, double Hardware) CostOf(ReadOnlySpan<long> events)
+    {
+        double software = 0, hardware = 0;
+        for (int e = 0; e < events.Length; e++)
+        {
+            software += events[e] * _software[e];
+            hardware += events[e] * _hardware[e];
+        }
+        return (software, hardware);
+    }
+
     /// <summary>Takes the events of a window into account; true if the technique is to be changed now.</summary>
     /// <param name="events">How many there were of each kind.</param>
     /// <param name="technique">The technique that they were run by.</param>
     /// <param name="instructions">The window's length as it was.</param>
     public virtual bool EndWindow(ReadOnlySpan<long> events, CostTechnique technique, long instructions)
     {
-        double software = 0, hardware = 0, loss = 0;
+        (double software, double hardware) = CostOf(events);
         int sign = technique == CostTechnique.SoftwareVmm ? 1 : -1;
+        double loss = sign * (software - hardware);
         for (int e = 0; e < events.Length; e++)
         {
-            double bySoftware = events[e] * _software[e], byHardware = events[e] * _hardware[e];
-            software += bySoftware;
-            hardware += byHardware;
-            double lost = sign * (bySoftware - byHardware);
-            loss += lost;
-            _lost[e] += lost;
+            _lost[e] += sign * events[e] * (_software[e] - _hardware[e]);
             _events[e] += events[e];
         }
         SoftwareCycles += software;
