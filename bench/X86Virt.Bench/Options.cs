@@ -11,9 +11,9 @@ internal sealed class Options
         usage: X86Virt.Bench [--suite NAMES] [--kernel NAMES] [--engine NAMES] [--paging NAMES] [--peer NAMES] [--bits 64,32] [--boot NAMES] [--repeat N] [--passes N] [--divisor N]
                              [--table FILE]
           NAMES are separated by commas; kernels may have * and ?.
-          --suite    compute, system, virtualization, hybrid, startup, boot (default: all)
-          --kernel   kernels of the first four suites (default: all)
-          --engine   Interpreter, DecodedCache, BinaryTranslation, HardwareAssist, Hybrid (default: the second and third; for virtualization the third and fourth)
+          --suite    compute, system, virtualization, hybrid, linux, startup, boot (default: all)
+          --kernel   kernels of the first five suites (default: all)
+          --engine   Interpreter, DecodedCache, BinaryTranslation, HardwareAssist, Hybrid (default: the second and third; for virtualization and linux the third and fourth)
           --paging   of HardwareAssist: Nested, Shadow (default: both)
           --peer     qemu or none (default: qemu)
           --bits     width of compute guests (default: 64,32)
@@ -24,7 +24,7 @@ internal sealed class Options
           --table    a file for every measurement, separated by tabs
         """;
 
-    public static readonly string[] Suites = ["compute", "system", "virtualization", "hybrid", "startup", "boot"];
+    public static readonly string[] Suites = ["compute", "system", "virtualization", "hybrid", "linux", "startup", "boot"];
 
     private EngineKind[]? _engines;
 

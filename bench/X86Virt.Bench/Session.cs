@@ -14,6 +14,8 @@ internal sealed class Session(Options options, Report report)
         bool hasQemu = options.Qemu && IsThere(QemuTarget.Program(64)) && IsThere(QemuTarget.Program(32));
         if (Wants("compute", "system", "virtualization", "hybrid"))
             right &= Attempt("kernels", () => RunKernels(hasQemu));
+        if (Wants("linux"))
+            right &= Attempt("linux", () => new LinuxSuite(options, new GuestPrograms(_root), _root, report).Run());
         var boots = new BootSuite(options, hasQemu, _root, report);
         if (Wants("startup"))
             right &= Attempt("startup", () => boots.StartUp(new GuestPrograms(_root)));
