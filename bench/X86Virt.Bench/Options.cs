@@ -101,7 +101,9 @@ internal sealed class Options
     public IReadOnlyList<EngineChoice> Engines(params EngineKind[] usual)
         => [.. (_engines ?? usual).SelectMany(e => e == EngineKind.HardwareAssist ? Pagings.Select(p => new EngineChoice(e, p)) : [new EngineChoice(e)])];
 
-    public bool Wants(Benchmark benchmark) => Kernels.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, benchmark.Name));
+    /// <summary>Whether a benchmark was asked for, or one that it is taken off.</summary>
+    public bool Wants(Benchmark benchmark)
+        => Kernels.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, benchmark.Name)) || Catalogue.All.Any(b => b.Beyond == benchmark.Name && Wants(b));
 
     /// <summary>Whether a kernel of Linux is to be booted.</summary>
     public bool WantsBoot(string image) => Boots.Any(name => image == "vmlinuz-" + name);

@@ -209,7 +209,7 @@ static u32 new_code(u32 n)
 /* One thing for a while and then another, of which a software VMM does the one better and a hardware VMM the other. */
 static u32 phases(u32 n)
 {
-    enum { TURNS = 500 };
+    enum { TURNS = 20000 };
     for (u32 i = 0; i < n; i++) {
         run_in_user_mode(system_call_loop, TURNS);
         in_port(TURNS);
