@@ -19,13 +19,16 @@ param(
     [string] $Filter,
     # Test: those that take minutes too.
     [switch] $All,
-    # Bench: engines to measure; DecodedCache and BinaryTranslation if not given.
-    [ValidateSet('Interpreter', 'DecodedCache', 'BinaryTranslation')]
+    # Bench: engines to measure; DecodedCache and BinaryTranslation if not given, for the suites virtualization and linux BinaryTranslation and HardwareAssist.
+    [ValidateSet('Interpreter', 'DecodedCache', 'BinaryTranslation', 'HardwareAssist', 'Hybrid')]
     [string[]] $Engine,
+    # Bench: what HardwareAssist is measured with; both if not given.
+    [ValidateSet('Nested', 'Shadow')]
+    [string[]] $Paging,
     # Bench: only kernels of these names, which may have wildcards.
     [string[]] $Kernel,
     # Bench: only these suites.
-    [ValidateSet('compute', 'system', 'startup', 'boot')]
+    [ValidateSet('compute', 'system', 'virtualization', 'hybrid', 'linux', 'startup', 'boot')]
     [string[]] $Suite,
     # Bench: runs of each, in turns.
     [ValidateRange(1, 1000)]

@@ -10,6 +10,7 @@ param(
     [Parameter(Mandatory)] [string] $Engine,
     [Parameter(Mandatory)] [string] $Kernel,
     [string] $InitialRamDisk,
+    [string] $Paging,
     [string] $CommandLine,
     [string] $Memory = '256MB',
     # A regular expression that the guest's console is to match.
@@ -25,6 +26,7 @@ function Write-Step([string] $Text) {
 $null = Get-VirtualMachine
 Write-Step 'loaded'
 $settings = @{ Name = 'bench'; Engine = $Engine; Kernel = $Kernel; CommandLine = $CommandLine; Memory = $Memory }
+if ($Paging) { $settings.Paging = $Paging }
 if ($InitialRamDisk) { $settings.InitialRamDisk = $InitialRamDisk }
 $before = [Environment]::CpuUsage.TotalTime
 $machine = New-VirtualMachine @settings

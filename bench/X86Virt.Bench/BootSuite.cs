@@ -29,20 +29,23 @@ internal sealed class BootSuite(Options options, bool hasQemu, string root, Repo
     private void Measure(Boot boot, string suite, string name, bool withQemu)
     {
         report.Title($"{boot.Title}: process start to marker");
-        report.Header(["engine", "marker, s", "end, s", "processor s to marker", "QEMU / engine", "MIPS", "machine up, ms", "MiB beyond RAM"]);
+        report.Header(["engine", "marker, s", "end, s", "processor s to marker", "QEMU / engine", "/ BinaryTranslation", "MIPS", "machine up, ms", "MiB beyond RAM"]);
         List<(string Name, Func<BootResult> Run, List<BootResult> Results)> targets = [];
         if (withQemu)
             targets.Add(("QEMU", () => GuestProcess.Qemu(boot), []));
-        targets.AddRange(options.Engines.Select(engine => (engine.ToString(), (Func<BootResult>)(() => GuestProcess.Machine(root, engine, boot)), new List<BootResult>())));
+        IReadOnlyList<EngineChoice> engines = options.Engines(EngineKind.DecodedCache, EngineKind.BinaryTranslation);
+        targets.AddRange(engines.Select(engine => (engine.ToString(), (Func<BootResult>)(() => GuestProcess.Machine(root, engine, boot)), new List<BootResult>())));
         // The launcher builds what is stale.
-        if (options.Engines.Length > 0)
-            GuestProcess.Machine(root, options.Engines[0], boot);
+        if (engines.Count > 0)
+            GuestProcess.Machine(root, engines[0], boot);
         for (int turn = 0; turn < options.Repeat; turn++)
         {
             foreach (var target in targets)
                 target.Results.Add(target.Run());
         }
         double peer = withQemu ? Median(targets[0].Results, r => r.MarkerProcessorSeconds) : double.NaN;
+        var translation = targets.FirstOrDefault(t => t.Name == $"{EngineKind.BinaryTranslation}");
+        double translated = translation.Results == null ? double.NaN : Median(translation.Results, r => r.MarkerProcessorSeconds);
         foreach (var target in targets)
         {
             double Of(Func<BootResult, double> value) => Median(target.Results, value);
@@ -50,7 +53,7 @@ internal sealed class BootSuite(Options options, bool hasQemu, string root, Repo
             double instructions = Of(r => r.GuestInstructions);
             report.Row(
             [
-                target.Name, Report.Number(Of(r => r.MarkerSeconds)), Report.Number(Of(r => r.Seconds)), Report.Number(processor), Report.Number(peer / processor),
+                target.Name, Report.Number(Of(r => r.MarkerSeconds)), Report.Number(Of(r => r.Seconds)), Report.Number(processor), Report.Number(peer / processor), Report.Number(processor / translated),
                 instructions == 0 ? "-" : Report.Number(instructions / processor / 1e6), Report.Number(Of(r => r.UpMilliseconds)), Report.Number(Of(r => r.ExtraMebibytes)),
             ]);
             report.Record(suite, name, 64, target.Name, processor * 1e9, double.NaN, peer / processor);

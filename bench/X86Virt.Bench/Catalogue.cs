@@ -8,13 +8,29 @@ internal enum Suite
 
     /// <summary>Sensitive operations, for a guest alone.</summary>
     System,
+
+    /// <summary>What a hardware VMM does for a guest, and a guest that is one.</summary>
+    Virtualization,
 }
 
 /// <summary>A kernel of the guest programs in bench/guests.</summary>
 /// <param name="Name">Its name there.</param>
 /// <param name="Title">What it does, for the report.</param>
 /// <param name="Units">Units of work in a timed pass: 10 to 20 ms of the host, or some 80 ms of QEMU for system operations.</param>
-internal sealed record Benchmark(Suite Suite, string Name, string Title, uint Units);
+internal sealed record Benchmark(Suite Suite, string Name, string Title, uint Units)
+{
+    /// <summary>The kernel that does all of it but what is measured, and is taken off: one that comes before it.</summary>
+    public string? Beyond { get; init; }
+
+    /// <summary>The kernel of the guest program, if it is one that others run, too.</summary>
+    public string Kernel { get; init; } = Name;
+
+    /// <summary>The monitor's nested page tables are emptied before each pass, and filled by pages of 4 KiB: only for those who have some.</summary>
+    public bool EmptiesNestedTables { get; init; }
+
+    /// <summary>The guest is a hypervisor.</summary>
+    public bool NeedsSvm { get; init; }
+}
 
 internal static class Catalogue
 {
@@ -48,5 +64,18 @@ internal static class Catalogue
         new(Suite.System, "fault", "page fault + map + iret", 120_000),
         new(Suite.System, "patch", "store into code + call", 8_000),
         new(Suite.System, "newcode", "1000 instructions written, executed once", 500),
+        new(Suite.System, "phases", "20 000 syscall/sysret, 20 000 in", 20),
+        new(Suite.Virtualization, "cpuid", "cpuid", 400_000),
+        new(Suite.Virtualization, "in", "in", 400_000),
+        new(Suite.Virtualization, "out", "out", 400_000),
+        new(Suite.Virtualization, "rdmsr", "rdmsr of APIC_BASE", 400_000),
+        new(Suite.Virtualization, "mmio", "load from the local APIC", 400_000),
+        new(Suite.Virtualization, "touch", "load of a page that the TLB lacks", 4_096 * 16),
+        new(Suite.Virtualization, "nestedmiss", "nested page-table miss, beyond that", 4_096 * 4) { Kernel = "touch", Beyond = "touch", EmptiesNestedTables = true },
+        new(Suite.Virtualization, "tableuse", "mov cr3, 5 loads by a page table", 512),
+        new(Suite.Virtualization, "tablestore", "store to a page table in use, beyond that", 512) { Beyond = "tableuse" },
+        new(Suite.Virtualization, "tablefill", "shadow page-table miss, beyond both", 512) { Beyond = "tablestore" },
+        new(Suite.Virtualization, "vmrun", "VMRUN, vmmcall, #VMEXIT in the guest", 100_000) { NeedsSvm = true },
+        new(Suite.Virtualization, "vmrunnested", "the same with nested paging", 100_000) { NeedsSvm = true },
     ];
 }

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using X86Virt.Engine;
 
 namespace X86Virt.Bench;
 
@@ -47,13 +46,15 @@ internal static class GuestProcess
     }
 
     /// <summary>Runs bench/machine.ps1 in the launcher's PowerShell.</summary>
-    public static BootResult Machine(string root, EngineKind engine, Boot boot)
+    public static BootResult Machine(string root, EngineChoice engine, Boot boot)
     {
         List<string> arguments =
         [
-            Path.Combine(root, "bench", "machine.ps1"), "-Engine", $"{engine}", "-Kernel", boot.Kernel, "-CommandLine", boot.CommandLine,
+            Path.Combine(root, "bench", "machine.ps1"), "-Engine", $"{engine.Engine}", "-Kernel", boot.Kernel, "-CommandLine", boot.CommandLine,
             "-Memory", $"{boot.Memory}", "-Marker", boot.Marker,
         ];
+        if (engine.Paging is { } paging)
+            arguments.AddRange(["-Paging", $"{paging}"]);
         if (boot.InitialRamDisk != null)
             arguments.AddRange(["-InitialRamDisk", boot.InitialRamDisk]);
         string launcher = Path.Combine(root, OperatingSystem.IsWindows() ? "x86virt.cmd" : "x86virt");

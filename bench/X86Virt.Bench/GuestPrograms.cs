@@ -35,7 +35,7 @@ internal sealed class GuestPrograms
         File.WriteAllText(stamp, "");
     }
 
-    public static string Command(Benchmark benchmark, uint units, int passes) => $"kernel={benchmark.Name} n={units} passes={passes}";
+    public static string Command(Benchmark benchmark, uint units, int passes) => $"kernel={benchmark.Kernel} n={units} passes={passes}";
 
     public string Native(int bits) => Path.Combine(_output, $"native{bits}");
 
@@ -48,8 +48,11 @@ internal sealed class GuestPrograms
         Link(Native(bits), bits, [.. objects, Compile(Source("host.c"), bits)]);
         string[] machine = [Compile(Source($"start{bits}.S"), bits), Compile(Source("machine.c"), bits)];
         LinkGuest(Suite.Compute, bits, [.. machine, .. objects]);
-        if (bits == 64)
-            LinkGuest(Suite.System, bits, [.. machine, Compile(Source("runtime.c"), bits), Compile(Source("system.c"), bits), Compile(Source("system_entry.S"), bits)]);
+        if (bits == 32)
+            return;
+        string[] alone = [.. machine, Compile(Source("runtime.c"), bits)];
+        LinkGuest(Suite.System, bits, [.. alone, Compile(Source("system.c"), bits), Compile(Source("system_entry.S"), bits)]);
+        LinkGuest(Suite.Virtualization, bits, [.. alone, Compile(Source("virtualization.c"), bits)]);
     }
 
     private string Source(string name) => Path.Combine(_source, name);

@@ -1,3 +1,5 @@
+using X86Virt.Engine;
+
 namespace X86Virt.Bench;
 
 /// <summary>
@@ -9,41 +11,79 @@ internal sealed class KernelSuite(Options options, IReadOnlyList<ITarget> target
     private readonly ITarget? _native = targets.FirstOrDefault(t => t is NativeTarget);
     private readonly ITarget? _peer = targets.FirstOrDefault(t => t is QemuTarget);
 
+    /// <summary>What engines that stand on it are compared with.</summary>
+    private readonly ITarget? _translation = targets.FirstOrDefault(t => t is EngineTarget { Choice.Engine: EngineKind.BinaryTranslation });
+
     /// <summary>False if a target computed something else than the others, or did not come to its end.</summary>
     public bool Run(Suite suite, int bits)
     {
         Benchmark[] benchmarks = [.. Catalogue.All.Where(b => b.Suite == suite && options.Wants(b))];
         if (benchmarks.Length == 0)
             return true;
-        ITarget[] chosen = [.. targets.Where(t => suite == Suite.Compute || t is not NativeTarget)];
+        ITarget[] chosen = [.. targets.Where(t => benchmarks.Any(b => t.Has(b, bits)))];
+        bool hasNative = _native != null && chosen.Contains(_native);
+        if (suite == Suite.Compute && _native != null && !hasNative)
+            Report.Complain($"this host runs no {bits}-bit programs; times are nanoseconds a unit.");
         ITarget[] engines = [.. chosen.Where(t => t is EngineTarget)];
-        ITarget[] peers = _peer == null ? [] : engines;
-        report.Title(suite == Suite.Compute ? $"Compute guests, {bits}-bit: times slower than the host" : $"System operations, {bits}-bit: ns each");
-        report.Header([suite == Suite.Compute ? "kernel" : "operation", .. chosen.Select(t => t == _native ? "native, ns a unit" : t.Name), .. peers.Select(e => $"QEMU / {e.Name}")]);
-        var slowness = engines.Concat(peers).Append(_peer).OfType<ITarget>().Distinct().ToDictionary(t => t, _ => new List<double>());
-        var advantage = engines.ToDictionary(t => t, _ => new List<double>());
+        Ratio[] ratios = [.. Ratios(suite, engines)];
+        report.Title(TitleOf(suite, bits, hasNative));
+        report.Header([suite == Suite.Compute ? "kernel" : "operation", .. chosen.Select(t => t == _native ? "native, ns a unit" : t.Name), .. ratios.Select(r => $"{r.Of.Name} / {r.By.Name}")]);
+        var slowness = chosen.ToDictionary(t => t, _ => new List<double>());
+        var known = new Dictionary<string, Dictionary<ITarget, double>>();
         bool right = true;
         foreach (Benchmark benchmark in benchmarks)
         {
-            Dictionary<ITarget, double> times = Measure(benchmark, bits, chosen, out string? trouble);
-            double Cell(ITarget t) => times.GetValueOrDefault(t, double.NaN);
-            double scale = suite == Suite.Compute ? Cell(chosen[0]) : 1;
-            foreach ((ITarget target, List<double> list) in slowness)
-                list.Add(Cell(target) / scale);
-            foreach (ITarget engine in peers)
-                advantage[engine].Add(Cell(_peer!) / Cell(engine));
-            report.Row([benchmark.Title, .. chosen.Select(t => Report.Number(t == _native ? Cell(t) : Cell(t) / scale)), .. peers.Select(e => Report.Number(Cell(_peer!) / Cell(e)))]);
+            Dictionary<ITarget, double> times = Measure(benchmark, bits, [.. chosen.Where(t => t.Has(benchmark, bits))], out string? trouble);
+            known[benchmark.Name] = times;
+            double Cell(ITarget t) => times.GetValueOrDefault(t, double.NaN) - (benchmark.Beyond is { } less ? known.GetValueOrDefault(less)?.GetValueOrDefault(t, double.NaN) ?? double.NaN : 0);
+            double scale = hasNative ? Cell(_native!) : 1;
             foreach (ITarget target in chosen)
-                report.Record(suite.ToString(), benchmark.Name, bits, target.Name, Cell(target), _native == null ? double.NaN : Cell(target) / Cell(_native), _peer == null ? double.NaN : Cell(_peer) / Cell(target));
+                slowness[target].Add(Cell(target) / scale);
+            foreach (Ratio ratio in ratios)
+                ratio.Values.Add(Cell(ratio.Of) / Cell(ratio.By));
+            report.Row([benchmark.Title, .. chosen.Select(t => Report.Number(t == _native ? Cell(t) : Cell(t) / scale)), .. ratios.Select(r => Report.Number(r.Values[^1]))]);
+            foreach (ITarget target in chosen)
+                report.Record(suite.ToString(), benchmark.Name, bits, target.Name, Cell(target), hasNative ? Cell(target) / Cell(_native!) : double.NaN, _peer == null ? double.NaN : Cell(_peer) / Cell(target));
             if (trouble != null)
             {
                 right = false;
                 Report.Complain(trouble);
             }
         }
-        report.Row(["**geometric mean**", .. chosen.Select(t => suite == Suite.System || t == _native ? "" : Report.Number(GeometricMean(slowness[t]))), .. peers.Select(e => Report.Number(GeometricMean(advantage[e])))]);
+        // Operations are too unlike each other for a mean of their times.
+        if (suite != Suite.Virtualization)
+            report.Row(["**geometric mean**", .. chosen.Select(t => suite == Suite.System || t == _native ? "" : Report.Number(GeometricMean(slowness[t]))), .. ratios.Select(r => Report.Number(GeometricMean(r.Values)))]);
         return right;
     }
+
+    private sealed record Ratio(ITarget Of, ITarget By)
+    {
+        public List<double> Values { get; } = [];
+    }
+
+    /// <summary>How much faster engines are than the peer, and how much slower than the translator those are that have it execute their guests.</summary>
+    private IEnumerable<Ratio> Ratios(Suite suite, ITarget[] engines)
+    {
+        if (suite == Suite.Virtualization)
+            yield break;
+        foreach (ITarget engine in engines)
+        {
+            if (_peer != null)
+                yield return new Ratio(_peer, engine);
+        }
+        foreach (ITarget engine in engines)
+        {
+            if (_translation != null && engine is EngineTarget { HasMonitor: true })
+                yield return new Ratio(engine, _translation);
+        }
+    }
+
+    private static string TitleOf(Suite suite, int bits, bool hasNative) => suite switch
+    {
+        Suite.Compute => $"Compute guests, {bits}-bit: {(hasNative ? "times slower than the host" : "ns a unit")}",
+        Suite.System => $"System operations, {bits}-bit: ns each",
+        _ => "Virtualization: ns each",
+    };
 
     /// <summary>Nanoseconds a unit by target; a target that failed is left out and named in <paramref name="trouble"/>.</summary>
     private Dictionary<ITarget, double> Measure(Benchmark benchmark, int bits, ITarget[] chosen, out string? trouble)

@@ -1,5 +1,6 @@
 using System.IO.Enumeration;
 using X86Virt.Engine;
+using X86Virt.Engine.Processor;
 
 namespace X86Virt.Bench;
 
@@ -7,11 +8,13 @@ namespace X86Virt.Bench;
 internal sealed class Options
 {
     public const string Usage = """
-        usage: X86Virt.Bench [--suite NAMES] [--kernel NAMES] [--engine NAMES] [--peer NAMES] [--bits 64,32] [--boot NAMES] [--repeat N] [--passes N] [--divisor N] [--table FILE]
+        usage: X86Virt.Bench [--suite NAMES] [--kernel NAMES] [--engine NAMES] [--paging NAMES] [--peer NAMES] [--bits 64,32] [--boot NAMES] [--repeat N] [--passes N] [--divisor N]
+                             [--table FILE]
           NAMES are separated by commas; kernels may have * and ?.
-          --suite    compute, system, startup, boot (default: all)
-          --kernel   kernels of the compute and system suites (default: all)
-          --engine   Interpreter, DecodedCache, BinaryTranslation (default: the last two)
+          --suite    compute, system, virtualization, hybrid, linux, startup, boot (default: all)
+          --kernel   kernels of the first five suites (default: all)
+          --engine   Interpreter, DecodedCache, BinaryTranslation, HardwareAssist, Hybrid (default: the second and third; for virtualization and linux the third and fourth)
+          --paging   of HardwareAssist: Nested, Shadow (default: both)
           --peer     qemu or none (default: qemu)
           --bits     width of compute guests (default: 64,32)
           --boot     Linux kernels to boot: cloud-amd64, amd64, 686 (default: the first)
@@ -21,11 +24,13 @@ internal sealed class Options
           --table    a file for every measurement, separated by tabs
         """;
 
-    public static readonly string[] Suites = ["compute", "system", "startup", "boot"];
+    public static readonly string[] Suites = ["compute", "system", "virtualization", "hybrid", "linux", "startup", "boot"];
+
+    private EngineKind[]? _engines;
 
     public string[] SuiteNames { get; private set; } = Suites;
     public string[] Kernels { get; private set; } = ["*"];
-    public EngineKind[] Engines { get; private set; } = [EngineKind.DecodedCache, EngineKind.BinaryTranslation];
+    public PagingKind[] Pagings { get; private set; } = [PagingKind.Nested, PagingKind.Shadow];
     public bool Qemu { get; private set; } = true;
     public int[] Bits { get; private set; } = [64, 32];
     public string[] Boots { get; private set; } = ["cloud-amd64"];
@@ -54,7 +59,10 @@ internal sealed class Options
                     options.Kernels = values;
                     break;
                 case "--engine":
-                    options.Engines = [.. values.Select(v => Enum.Parse<EngineKind>(OneOf(name, v, Enum.GetNames<EngineKind>())))];
+                    options._engines = [.. values.Select(v => Enum.Parse<EngineKind>(OneOf(name, v, Enum.GetNames<EngineKind>())))];
+                    break;
+                case "--paging":
+                    options.Pagings = [.. values.Select(v => Enum.Parse<PagingKind>(OneOf(name, v, [nameof(PagingKind.Nested), nameof(PagingKind.Shadow)])))];
                     break;
                 case "--peer":
                     options.Qemu = OneOf(name, value, ["qemu", "none"]) == "qemu";
@@ -85,11 +93,17 @@ internal sealed class Options
             throw new BenchmarkException($"No kernel is called {string.Join(" or ", options.Kernels)}. There are {string.Join(", ", Catalogue.All.Select(b => b.Name))}.");
         // Who names kernels wants those.
         if (!arguments.Contains("--suite") && arguments.Contains("--kernel"))
-            options.SuiteNames = ["compute", "system"];
+            options.SuiteNames = ["compute", "system", "virtualization"];
         return options;
     }
 
-    public bool Wants(Benchmark benchmark) => Kernels.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, benchmark.Name));
+    /// <summary>The engines that were asked for, or those that a suite is for; the hardware VMM once with each paging.</summary>
+    public IReadOnlyList<EngineChoice> Engines(params EngineKind[] usual)
+        => [.. (_engines ?? usual).SelectMany(e => e == EngineKind.HardwareAssist ? Pagings.Select(p => new EngineChoice(e, p)) : [new EngineChoice(e)])];
+
+    /// <summary>Whether a benchmark was asked for, or one that it is taken off.</summary>
+    public bool Wants(Benchmark benchmark)
+        => Kernels.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, benchmark.Name)) || Catalogue.All.Any(b => b.Beyond == benchmark.Name && Wants(b));
 
     /// <summary>Whether a kernel of Linux is to be booted.</summary>
     public bool WantsBoot(string image) => Boots.Any(name => image == "vmlinuz-" + name);

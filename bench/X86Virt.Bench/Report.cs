@@ -3,7 +3,7 @@ namespace X86Virt.Bench;
 /// <summary>Markdown tables on the console, row by row as they are measured, and every measurement in a file for scripts.</summary>
 internal sealed class Report(string? tablePath) : IDisposable
 {
-    private const int FirstWidth = 38;
+    private const int FirstWidth = 42;
 
     private readonly StreamWriter? _table = Open(tablePath);
     private int[] _widths = [];

@@ -1,3 +1,5 @@
+using X86Virt.Engine;
+
 namespace X86Virt.Bench;
 
 /// <summary>One benchmark run: the suites that are wanted, on what is there; what is not is named and left out.</summary>
@@ -10,8 +12,10 @@ internal sealed class Session(Options options, Report report)
     {
         bool right = true;
         bool hasQemu = options.Qemu && IsThere(QemuTarget.Program(64)) && IsThere(QemuTarget.Program(32));
-        if (Wants("compute", "system"))
-            right &= Attempt("compute and system", () => RunKernels(hasQemu));
+        if (Wants("compute", "system", "virtualization", "hybrid"))
+            right &= Attempt("kernels", () => RunKernels(hasQemu));
+        if (Wants("linux"))
+            right &= Attempt("linux", () => new LinuxSuite(options, new GuestPrograms(_root), _root, report).Run());
         var boots = new BootSuite(options, hasQemu, _root, report);
         if (Wants("startup"))
             right &= Attempt("startup", () => boots.StartUp(new GuestPrograms(_root)));
@@ -25,11 +29,10 @@ internal sealed class Session(Options options, Report report)
     private bool RunKernels(bool hasQemu)
     {
         var programs = new GuestPrograms(_root);
-        List<ITarget> targets = [new NativeTarget(programs)];
+        List<ITarget> peers = [new NativeTarget(programs)];
         if (hasQemu)
-            targets.Add(new QemuTarget(programs));
-        targets.AddRange(options.Engines.Select(engine => new EngineTarget(engine, programs)));
-        var suite = new KernelSuite(options, targets, report);
+            peers.Add(new QemuTarget(programs));
+        var suite = new KernelSuite(options, [.. peers, .. Targets(EngineKind.DecodedCache, EngineKind.BinaryTranslation)], report);
         bool right = true;
         if (Wants("compute"))
         {
@@ -38,7 +41,13 @@ internal sealed class Session(Options options, Report report)
         }
         if (Wants("system"))
             right &= suite.Run(Suite.System, 64);
+        if (Wants("virtualization"))
+            right &= new KernelSuite(options, Targets(EngineKind.BinaryTranslation, EngineKind.HardwareAssist), report).Run(Suite.Virtualization, 64);
+        if (Wants("hybrid"))
+            new HybridSuite(options, programs, report).Run();
         return right;
+
+        ITarget[] Targets(params EngineKind[] usual) => [.. options.Engines(usual).Select(engine => new EngineTarget(engine, programs))];
     }
 
     private static bool Attempt(string suite, Action run) => Attempt(suite, () =>

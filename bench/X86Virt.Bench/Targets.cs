@@ -1,4 +1,5 @@
 using X86Virt.Engine;
+using X86Virt.Engine.Processor;
 
 namespace X86Virt.Bench;
 
@@ -15,6 +16,9 @@ internal interface ITarget
     /// <summary>By how much less work this target gets, to be done in about the same time.</summary>
     uint Divisor { get; }
 
+    /// <summary>Whether there is what the benchmark is about.</summary>
+    bool Has(Benchmark benchmark, int bits);
+
     /// <exception cref="BenchmarkException">The program did not come to its end.</exception>
     Run Run(Benchmark benchmark, int bits, uint units, int passes);
 }
@@ -25,6 +29,9 @@ internal sealed class NativeTarget(GuestPrograms programs) : ITarget
     public string Name => "native";
     public uint Divisor => 1;
 
+    /// <summary>A host's kernel may be without 32-bit programs.</summary>
+    public bool Has(Benchmark benchmark, int bits) => benchmark.Suite == Suite.Compute && TimedProcess.CanRun(programs.Native(bits));
+
     public Run Run(Benchmark benchmark, int bits, uint units, int passes)
         => TimedProcess.Run(programs.Native(bits), [GuestPrograms.Command(benchmark, units, passes)]);
 }
@@ -34,6 +41,8 @@ internal sealed class QemuTarget(GuestPrograms programs) : ITarget
 {
     public string Name => "QEMU";
     public uint Divisor => 1;
+
+    public bool Has(Benchmark benchmark, int bits) => benchmark.Suite != Suite.Virtualization;
 
     public static string Program(int bits) => bits == 64 ? "qemu-system-x86_64" : "qemu-system-i386";
 
@@ -47,30 +56,43 @@ internal sealed class QemuTarget(GuestPrograms programs) : ITarget
 }
 
 /// <summary>An engine of ours, in this process.</summary>
-internal sealed class EngineTarget(EngineKind engine, GuestPrograms programs) : ITarget
+internal sealed class EngineTarget(EngineChoice choice, GuestPrograms programs) : ITarget
 {
+    private const ulong SmallPage = 4096;
+
     private static readonly TimeSpan _limit = TimeSpan.FromMinutes(5);
 
-    public string Name => engine.ToString();
-    public uint Divisor => engine switch
+    public EngineChoice Choice => choice;
+    public string Name => choice.ToString();
+    public uint Divisor => choice.Engine switch
     {
         EngineKind.Interpreter => 16,
         EngineKind.DecodedCache => 4,
         _ => 1,
     };
 
+    /// <summary>Whether a hypervisor is part of it.</summary>
+    public bool HasMonitor => choice.Engine is EngineKind.HardwareAssist or EngineKind.Hybrid;
+
+    public bool Has(Benchmark benchmark, int bits)
+        => (!benchmark.EmptiesNestedTables || choice.Paging == PagingKind.Nested) && (!benchmark.NeedsSvm || !HasMonitor);
+
+    /// <summary>What a machine is made of to run a kernel.</summary>
+    public MachineConfiguration Configure(Benchmark benchmark, int bits, uint units, int passes) => new()
+    {
+        Name = $"{benchmark.Name}-{bits}",
+        Engine = choice.Engine,
+        Paging = choice.Paging,
+        Features = benchmark.NeedsSvm ? ["+svm"] : [],
+        MemorySize = 64 << 20,
+        Kernel = programs.Guest(benchmark.Suite, bits),
+        CommandLine = GuestPrograms.Command(benchmark, units, passes),
+        NoReboot = true,
+    };
+
     public Run Run(Benchmark benchmark, int bits, uint units, int passes)
     {
-        var configuration = new MachineConfiguration
-        {
-            Name = $"{benchmark.Name}-{bits}",
-            Engine = engine,
-            MemorySize = 64 << 20,
-            Kernel = programs.Guest(benchmark.Suite, bits),
-            CommandLine = GuestPrograms.Command(benchmark, units, passes),
-            NoReboot = true,
-        };
-        using var machine = new VirtualMachine(configuration);
+        using var machine = new VirtualMachine(Configure(benchmark, bits, units, passes));
         List<long> times = [];
         int seen = 0;
         // On the machine's thread: its time is the guest's.
@@ -79,13 +101,23 @@ internal sealed class EngineTarget(EngineKind engine, GuestPrograms programs) : 
             string text = machine.Console.Read(seen);
             seen += text.Length;
             for (int dots = text.Count(c => c == '.'); dots > 0; dots--)
+            {
+                if (benchmark.EmptiesNestedTables)
+                    machine.ClearNestedPages(SmallPage);
                 times.Add(HostClock.OfThread());
+            }
         };
+        Complete(machine, benchmark, bits);
+        return new Run([.. times.Zip(times.Skip(1), (from, to) => (double)(to - from))], machine.Console.Read(0).Trim('.', '\n'));
+    }
+
+    /// <summary>Runs a machine to the guest's end.</summary>
+    public void Complete(VirtualMachine machine, Benchmark benchmark, int bits)
+    {
         machine.Start();
         if (!machine.Wait(MachineState.Stopped, _limit, CancellationToken.None))
             throw new BenchmarkException($"{Name}: {benchmark.Name} ({bits} bits) has not ended in {_limit.TotalSeconds} s.");
         if (machine.ExitCode != 1)
             throw new BenchmarkException($"{Name}: {benchmark.Name} ({bits} bits) ended with {machine.StopReason}; console '{machine.Console.Read(0).Trim()}'.");
-        return new Run([.. times.Zip(times.Skip(1), (from, to) => (double)(to - from))], machine.Console.Read(0).Trim('.', '\n'));
     }
 }

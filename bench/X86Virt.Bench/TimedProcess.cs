@@ -22,6 +22,20 @@ internal static class TimedProcess
         }
     }
 
+    /// <summary>Whether the host can execute a guest program of its own.</summary>
+    public static bool CanRun(string program)
+    {
+        try
+        {
+            Run(program, ["kernel=isprime n=1 passes=1"]);
+            return true;
+        }
+        catch (BenchmarkException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Ends a process that takes far too long, until disposed of.</summary>
     public static Timer Limit(Process process) => new(_ => process.Kill(entireProcessTree: true), null, _limit, Timeout.InfiniteTimeSpan);
 

@@ -1,4 +1,4 @@
-/* The kernels as a program of the host (Linux), without a library, so that guest and host run the same code. */
+/* The kernels as a program of Linux, the host's or a guest's, without a library, so that guest and host run the same code. Every argument is a command. */
 #include "runtime.h"
 
 #ifdef __x86_64__
@@ -9,7 +9,7 @@ static long system_call(long number, long a, long b, long c)
     return result;
 }
 enum { WRITE = 1, EXIT = 60, CLOCK_GETTIME = 228 };
-__asm__(".text\n.globl _start\n_start: mov 16(%rsp), %rdi\nand $-16, %rsp\ncall run_command");
+__asm__(".text\n.globl _start\n_start: lea 16(%rsp), %rdi\nand $-16, %rsp\ncall run_commands");
 #else
 static long system_call(long number, long a, long b, long c)
 {
@@ -18,8 +18,17 @@ static long system_call(long number, long a, long b, long c)
     return result;
 }
 enum { WRITE = 4, EXIT = 1, CLOCK_GETTIME = 265 };
-__asm__(".text\n.globl _start\n_start: mov 8(%esp), %eax\nand $-16, %esp\nsub $12, %esp\npush %eax\ncall run_command");
+__asm__(".text\n.globl _start\n_start: lea 8(%esp), %eax\nand $-16, %esp\nsub $12, %esp\npush %eax\ncall run_commands");
 #endif
+
+void __attribute__((noreturn)) run_commands(const char *const *arguments);
+
+void run_commands(const char *const *arguments)
+{
+    while (*arguments != 0)
+        run_command(*arguments++);
+    leave(0);
+}
 
 void put_character(char c) { system_call(WRITE, 1, (long)&c, 1); }
 

@@ -27,4 +27,5 @@ void leave(int status)
 void machine_main(const unsigned *information)
 {
     run_command(information[0] & 1 << 2 ? (const char *)(unsigned long)information[4] : "");
+    leave(0);
 }

@@ -10,4 +10,4 @@ void mark(void);
 
 /* Runs what a text such as "kernel=sha256 n=1000 passes=5" says: a mark before the first pass and one
    after each, then the sum of the checksums in hexadecimal. */
-void __attribute__((noreturn)) run_command(const char *command);
+void run_command(const char *command);

@@ -73,7 +73,7 @@ task_state:
 
     .bss
     .balign 4096
-    .globl window_table
+    .globl window_table, window_directory
 page_map:
     .skip 4096
 page_directory_pointers:

@@ -206,6 +206,17 @@ static u32 new_code(u32 n)
     return sum;
 }
 
+/* One thing for a while and then another, of which a software VMM does the one better and a hardware VMM the other. */
+static u32 phases(u32 n)
+{
+    enum { TURNS = 20000 };
+    for (u32 i = 0; i < n; i++) {
+        run_in_user_mode(system_call_loop, TURNS);
+        in_port(TURNS);
+    }
+    return n;
+}
+
 const struct kernel kernels[] = {
     {"call", prepare, direct_call},
     {"indirectcall", prepare, indirect_call},
@@ -223,5 +234,6 @@ const struct kernel kernels[] = {
     {"fault", prepare, fault},
     {"patch", prepare, patch},
     {"newcode", prepare, new_code},
+    {"phases", prepare, phases},
     {0, 0, 0},
 };

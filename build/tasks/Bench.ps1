@@ -5,6 +5,7 @@ $null = [IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($table))
 [IO.File]::Delete($table)
 $arguments = @('--table', $table)
 if ($Engine) { $arguments += '--engine', ($Engine -join ',') }
+if ($Paging) { $arguments += '--paging', ($Paging -join ',') }
 if ($Kernel) { $arguments += '--kernel', ($Kernel -join ',') }
 if ($Suite) { $arguments += '--suite', ($Suite -join ',') }
 if ($Repeat) { $arguments += '--repeat', $Repeat }

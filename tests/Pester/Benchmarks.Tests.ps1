@@ -8,6 +8,7 @@ BeforeDiscovery {
         @{ Suite = 'compute'; Bits = 32 }
         @{ Suite = 'system'; Bits = 64 }
     )
+    $linuxMissing = $compilerMissing -or -not [IO.File]::Exists([IO.Path]::Combine($root, 'artifacts', 'guests', 'vmlinuz-cloud-amd64'))
 }
 
 Describe 'The benchmark guests' -Skip:$compilerMissing {
@@ -20,9 +21,28 @@ Describe 'The benchmark guests' -Skip:$compilerMissing {
     }
 
     It 'compute the same on every engine and on the host: <Suite>, <Bits> bits' -ForEach $widths {
-        $run = Invoke-Bench --suite $Suite --bits $Bits --engine 'Interpreter,DecodedCache,BinaryTranslation' --peer none --repeat 1 --passes 2 --divisor 1000
+        $run = Invoke-Bench --suite $Suite --bits $Bits --engine 'Interpreter,DecodedCache,BinaryTranslation,HardwareAssist,Hybrid' --peer none --repeat 1 --passes 2 --divisor 1000
         $run.Text | Should -Match 'geometric mean'
         $run.Text | Should -Not -Match '\| +- \|'
+        $run.ExitCode | Should -Be 0
+    }
+
+    It 'have a monitor do all that one does, and are monitors, the same on every engine' {
+        $run = Invoke-Bench --suite virtualization --engine 'Interpreter,DecodedCache,BinaryTranslation,HardwareAssist,Hybrid' --repeat 1 --passes 2 --divisor 100
+        $run.Text | Should -Match '\| VMRUN[^|]*\| +[0-9.]+ \| +[0-9.]+ \| +[0-9.]+ \|'
+        $run.Text | Should -Match '\| nested page-table miss'
+        $run.ExitCode | Should -Be 0
+    }
+
+    It 'are moved between techniques, and what that costs is told' {
+        $run = Invoke-Bench --suite hybrid --kernel phases --divisor 10
+        $run.Text | Should -Match '\| 20 000 syscall/sysret, 20 000 in +\| +[0-9.]+ \| +[0-9.]+ \| +[0-9.]+ \| +0\.\d+ \| +[1-9]\d* \| +\d+'
+        $run.ExitCode | Should -Be 0
+    }
+
+    It 'compute the same as processes of Linux' -Skip:$linuxMissing -Tag Slow {
+        $run = Invoke-Bench --suite linux --engine 'BinaryTranslation,HardwareAssist' --paging Nested --repeat 1 --passes 2 --divisor 100
+        $run.Text | Should -Match 'geometric mean'
         $run.ExitCode | Should -Be 0
     }
 

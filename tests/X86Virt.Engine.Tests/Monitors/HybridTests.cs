@@ -20,6 +20,21 @@ public sealed class HybridTests : IDisposable
     /// <summary>Operations that are cheaper by one technique, and such that are by the other.</summary>
     private const string Phases = "syscall,in,callret,pteset,divzero,pteclear,callret";
 
+    [Theory]
+    [InlineData("syscall", true)]
+    [InlineData("in", false)]
+    public void ShadowTablesRestUnderBinaryTranslation(string operation, bool hardware)
+    {
+        using var machine = new VirtualMachine(new MachineConfiguration
+        {
+            Name = "hybrid", MemorySize = 16 << 20, Engine = EngineKind.Hybrid, Paging = PagingKind.Shadow, Kernel = _image, CommandLine = $"operations={operation} iterations=1000000000",
+        });
+        Assert.False(machine.Inspect(cpu => cpu.Shadow!.FormIsWalked));
+        machine.Step(2_000_000);
+        Assert.Equal(hardware ? CostTechnique.HardwareVmm : CostTechnique.SoftwareVmm, machine.ReadHybridSummary().Technique);
+        Assert.Equal(hardware, machine.Inspect(cpu => cpu.Shadow!.FormIsWalked));
+    }
+
     private sealed record Run(string Console, long Instructions, MachineStatistics Statistics, HybridSummary? Summary, IReadOnlyList<HybridSwitch> History);
 
     private Run Of(EngineKind engine, CostProfile profile, string operations, int iterations)

@@ -163,12 +163,7 @@ public sealed unsafe class ShadowPagingTests
     public void ATableWhoseStoresCostMoreThanItsUsesBringInRestsForAWhile()
     {
         using PagedProcessor m = Machine();
-        for (int i = 0; i < 100; i++)
-        {
-            m.SetEntry(Table, Index, (0x20_0000 + ((ulong)i << 12)) | Flags | PageEntry.Accessed);
-            m.Cpu.FlushTlbPage(Linear);
-            Assert.Equal(0x20_0000 + ((ulong)i << 12), m.Access(Linear, PagePermissions.Read).Address);
-        }
+        StoreAndUse(m);
         Assert.Equal(1, m.Counts.TablesRested);
         Assert.Equal(PageTracking.None, m.Memory.Tracking((int)(Table >> 12)));
         Assert.InRange(m.Counts.TraceWrites, 20, 60);
@@ -181,16 +176,56 @@ public sealed unsafe class ShadowPagingTests
     }
 
     [Fact]
-    public void TablesInUseKeepTheirTraceHoweverOftenTheyAreWritten()
+    public void NoTableRestsWhileHardwareWalksAnotherForm()
     {
         using PagedProcessor m = Machine();
-        m.Cpu.Shadow!.ChurnLimit = int.MaxValue;
+        m.Cpu.Shadow!.Form = new SeenForm();
+        StoreAndUse(m);
+        Assert.Equal((0, 99), (m.Counts.TablesRested, m.Counts.TraceWrites));
+        // Its shadow is all that is used again.
+        m.Cpu.Shadow.FormIsWalked = false;
+        StoreAndUse(m);
+        Assert.Equal(1, m.Counts.TablesRested);
+        long walks = m.Counts.Walks;
+        m.Cpu.Shadow.FormIsWalked = true;
+        m.Cpu.FlushTlbPage(Linear);
+        m.Access(Linear, PagePermissions.Read);
+        m.Cpu.FlushTlbPage(Linear);
+        m.Access(Linear, PagePermissions.Read);
+        Assert.Equal(walks + 1, m.Counts.Walks);
+    }
+
+    private static void StoreAndUse(PagedProcessor m)
+    {
         for (int i = 0; i < 100; i++)
         {
             m.SetEntry(Table, Index, (0x20_0000 + ((ulong)i << 12)) | Flags | PageEntry.Accessed);
             m.Cpu.FlushTlbPage(Linear);
             Assert.Equal(0x20_0000 + ((ulong)i << 12), m.Access(Linear, PagePermissions.Read).Address);
         }
+    }
+
+    private sealed class SeenForm : IShadowForm
+    {
+        public void Changed(int table, int index)
+        {
+        }
+
+        public void Released(int table)
+        {
+        }
+
+        public void Traced(int page)
+        {
+        }
+    }
+
+    [Fact]
+    public void TablesInUseKeepTheirTraceHoweverOftenTheyAreWritten()
+    {
+        using PagedProcessor m = Machine();
+        m.Cpu.Shadow!.ChurnLimit = int.MaxValue;
+        StoreAndUse(m);
         Assert.Equal((1, 99), (m.Counts.Walks, m.Counts.Refills));
         Assert.Equal(0, m.Counts.TablesDropped);
     }

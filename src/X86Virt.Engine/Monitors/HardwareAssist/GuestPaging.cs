@@ -42,8 +42,11 @@ internal abstract unsafe class GuestPaging : IDisposable
     /// <summary>Guest-physical address of the access that is to be emulated, of which <see cref="Resolve"/> has just told.</summary>
     public abstract ulong FaultPhysical(Vmcb* v);
 
-    /// <summary>Has the silicon forget the guest's translations, which may have changed while it did not run.</summary>
-    public abstract void Forget();
+    /// <summary>The silicon is to run the guest, which another engine ran before: its translations may have changed meanwhile.</summary>
+    public abstract void TakeOver();
+
+    /// <summary>Another engine is to run the guest.</summary>
+    public abstract void HandOver();
 
     public abstract void Dispose();
 }

@@ -173,13 +173,14 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     /// <summary>The guest was run by another engine meanwhile, and is to be by this one: what the silicon's TLB has may be outdated.</summary>
     public void TakeOver()
     {
-        _paging.Forget();
+        _paging.TakeOver();
         _context.Load();
     }
 
     /// <summary>The guest is to be run by another engine, on the machine's processor.</summary>
     public void HandOver()
     {
+        _paging.HandOver();
         if (_paging.ChangesUnseen)
             Cpu.FlushTlb(keepGlobal: false);
         Cpu.RequestAttention(Attention.Interrupt);

@@ -52,7 +52,11 @@ internal sealed unsafe class NestedGuestPaging(NestedPageTables tables) : GuestP
 
     public override ulong FaultPhysical(Vmcb* v) => v->ExitInfo2;
 
-    public override void Forget() => Tables.Stale = true;
+    public override void TakeOver() => Tables.Stale = true;
+
+    public override void HandOver()
+    {
+    }
 
     public override void Dispose() => Tables.Dispose();
 }

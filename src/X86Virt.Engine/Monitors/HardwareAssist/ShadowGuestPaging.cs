@@ -114,10 +114,10 @@ internal sealed unsafe class ShadowGuestPaging : GuestPaging
 
     public override ulong FaultPhysical(Vmcb* v) => _faultPhysical;
 
-    /// <summary>It has been told of each.</summary>
-    public override void Forget()
-    {
-    }
+    /// <summary>The silicon has been told of each change.</summary>
+    public override void TakeOver() => _guest.Shadow!.FormIsWalked = true;
+
+    public override void HandOver() => _guest.Shadow!.FormIsWalked = false;
 
     public override void Dispose()
     {

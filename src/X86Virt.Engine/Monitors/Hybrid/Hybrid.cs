@@ -34,6 +34,7 @@ internal sealed unsafe class Hybrid : ExecutionEngine
         _windowStart = guest.State->Retired;
         _windowEnd = _windowStart + policy.Window;
         hardware.ExitsLeft = HybridPolicy.Exits;
+        hardware.Paging.HandOver();
     }
 
     public override string Name => "Hybrid";

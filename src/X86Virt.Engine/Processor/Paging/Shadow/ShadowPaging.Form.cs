@@ -6,16 +6,19 @@ public sealed unsafe partial class ShadowPaging
     /// <summary>One slot on the way to a page.</summary>
     internal readonly record struct Step(int Table, int Level, int Index, ulong Slot);
 
-    /// <summary>Whoever keeps another form. Tables are not left without a shadow then, however often they are stored into.</summary>
+    /// <summary>Whoever keeps another form, which hardware walks until <see cref="FormIsWalked"/> says otherwise.</summary>
     internal IShadowForm? Form
     {
         get => _tables.Form;
         set
         {
             _tables.Form = value;
-            ChurnLimit = value == null ? UsualChurnLimit : int.MaxValue;
+            FormIsWalked = value != null;
         }
     }
+
+    /// <summary>Whether hardware walks the other form. Uses of tables are unseen then, and none is left without a shadow, however often it is stored into.</summary>
+    internal bool FormIsWalked { get; set; }
 
     /// <summary>Which format the tables in force have, and their topmost level.</summary>
     internal PageTableFormat* Format => _cpu.PageTables + _format;

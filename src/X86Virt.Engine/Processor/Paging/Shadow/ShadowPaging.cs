@@ -184,7 +184,7 @@ public sealed unsafe partial class ShadowPaging : IDisposable
         PageTableFormat* format = _cpu.PageTables + _format;
         EntryFormat* f = format->Level(2);
         ulong link = Entry(above, (int)f->Index(linear));
-        if (!Leads(f, link) || !Locate(link & f->TableMask, out int page) || !_tables.Rests(page))
+        if (FormIsWalked || !Leads(f, link) || !Locate(link & f->TableMask, out int page) || !_tables.Rests(page))
             return false;
         f = format->Level(1);
         ulong address = (link & f->TableMask) + f->Index(linear) * (ulong)format->EntrySize;
@@ -337,7 +337,7 @@ public sealed unsafe partial class ShadowPaging : IDisposable
     {
         if (!Locate(address, out int page))
             return ShadowTables.None;
-        if (level == 1 && _tables.Rests(page))
+        if (level == 1 && !FormIsWalked && _tables.Rests(page))
             return ShadowTables.None;
         int table = _tables.Find(page, level, _format, rights);
         return table != ShadowTables.None ? table
@@ -431,7 +431,7 @@ public sealed unsafe partial class ShadowPaging : IDisposable
     /// <summary>Charges a store; true if the table is better left without a shadow for a while.</summary>
     private bool IsChurned(ShadowTable* t)
     {
-        if (t->Level > 1 || (t->Churn += StoreCost) <= ChurnLimit)
+        if (FormIsWalked || t->Level > 1 || (t->Churn += StoreCost) <= ChurnLimit)
             return false;
         _tables.Rest(t->Page, RestingWalks);
         _cpu.Statistics.Paging.TablesRested++;
