@@ -75,10 +75,10 @@ internal sealed unsafe class BareCpu : IDisposable
         }
     }
 
-    /// <summary>Whether an engine can give its guest SVM.</summary>
-    public static bool HasSvm(string engine) => engine is "Interpreter" or "DecodedCache" or "BinaryTranslation";
-
     public ExecutionEngine Engine => _engine;
+
+    /// <summary>The processor is a monitor's record: other silicon executes its code, whose TLB may drop more than this processor's would.</summary>
+    public bool HasMonitor => _engine is HardwareAssist or Hybrid;
     public PhysicalMemory Memory { get; }
     public Cpu Cpu { get; }
     public CpuState* State => Cpu.State;
@@ -142,7 +142,7 @@ internal sealed unsafe class BareCpu : IDisposable
         EndBlocksBehind(code);
         State->Rip = CodeAddress;
         Cpu.SetDeadline(State->Retired + instructions);
-        _engine.Run();
+        Continue();
     }
 
     /// <summary>
@@ -161,7 +161,11 @@ internal sealed unsafe class BareCpu : IDisposable
     }
 
     /// <summary>Goes on from where the processor is.</summary>
-    public void Continue() => _engine.Run();
+    public void Continue()
+    {
+        Cpu.Breakpoints.Begin();
+        _engine.Run();
+    }
 
     /// <summary>Power-on state again; the engine keeps what it has decoded.</summary>
     public void Restart()

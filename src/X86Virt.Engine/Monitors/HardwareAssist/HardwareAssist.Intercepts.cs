@@ -28,7 +28,7 @@ internal sealed unsafe partial class HardwareAssist
     private void BeginExit()
     {
         bool requested = Intercepts.Match(_vmcb, (uint)_silicon.State->Rcx);
-        Exits.Begin(_vmcb, requested && _vmcb->ExitCode != _paging.FaultExit);
+        Exits.Begin(_vmcb, requested && _vmcb->ExitCode != _paging.Own.FaultExit, _nested);
         _translationsChanged |= requested && _vmcb->ExitCode is SvmExitCode.Cr0Write or SvmExitCode.Cr0Write + 3 or SvmExitCode.Cr0Write + 4 or SvmExitCode.Invlpg or SvmExitCode.Invpcid;
     }
 
@@ -47,6 +47,14 @@ internal sealed unsafe partial class HardwareAssist
         if (inFlight.IsValid && !IsSoftware(inFlight))
         {
             DeliverByHand(inFlight);
+        }
+        else if (IsNestedDebug(vector))
+        {
+            ReflectDebug();
+        }
+        else if (HypervisorDecides(vector))
+        {
+            Emulate();
         }
         else if (inFlight.IsValid || vector is Vector.Breakpoint or Vector.Overflow || _vmcb->NextRip != 0)
         {
