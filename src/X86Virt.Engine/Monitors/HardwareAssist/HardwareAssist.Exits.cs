@@ -50,8 +50,8 @@ internal sealed unsafe partial class HardwareAssist
                 break;
             case SvmExitCode.Shutdown:
                 _context.Save();
-                if (Intercept.Takes(Cpu.State, null, SvmExitCode.Shutdown))
-                    EndReflection();
+                if (Intercept.Has(Cpu.State, SvmExitCode.Shutdown))
+                    Reflect(inFlight);
                 else
                     ExceptionDelivery.Shutdown(Cpu);
                 break;

@@ -50,7 +50,8 @@ internal sealed unsafe partial class HardwareAssist
         }
         else if (IsNestedDebug(vector))
         {
-            ReflectDebug();
+            _context.Save();
+            Reflect(inFlight);
         }
         else if (HypervisorDecides(vector))
         {

@@ -78,16 +78,11 @@ internal sealed unsafe partial class HardwareAssist
     /// <summary>A #DB that the hypervisor intercepts and that no instruction asked for: it may be a trap, and DR6 and DR7 tell of it already.</summary>
     private bool IsNestedDebug(Vector vector) => vector == Vector.Debug && _vmcb->NextRip == 0 && Intercept.Has(Cpu.State, _vmcb->ExitCode);
 
-    private void ReflectDebug()
+    /// <summary>The record leaves guest mode for the reason that the silicon has left it for, of which nothing more is to be told: the hypervisor is next.</summary>
+    private void Reflect(VmcbEvent inFlight)
     {
-        _context.Save();
-        Intercept.Takes(Cpu.State, null, SvmExitCode.Exception0 + (ulong)Vector.Debug);
-        EndReflection();
-    }
-
-    /// <summary>The record leaves guest mode, as it was asked to: the hypervisor is next.</summary>
-    private void EndReflection()
-    {
+        Intercept.Exit(Cpu.State, null, _vmcb->ExitCode, 0, 0);
+        Cpu.State->EventInFlight = inFlight;
         EventDelivery.Settle(Cpu);
         _context.Load();
     }

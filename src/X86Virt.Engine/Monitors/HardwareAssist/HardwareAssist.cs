@@ -121,11 +121,11 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
             SvmExitCode.Skinit, SvmExitCode.Invlpga,
             // It would drop what caches hold of the host's memory.
             SvmExitCode.Invd,
+            // The exit of an intercepted #DB, or of a fault in its delivery, does not tell it from a trap.
+            SvmExitCode.Icebp,
         ];
         foreach (SvmExitCode code in needed)
             v->SetIntercept(code, true);
-        // The exit of an intercepted #DB does not tell it from a trap then.
-        v->SetIntercept(SvmExitCode.Icebp, !_svm.Capabilities.Has(SvmFeatures.NextRip));
     }
 
     public override void Run()
