@@ -19,6 +19,8 @@ internal sealed unsafe partial class HardwareAssist
     {
         get
         {
+            if (Cpu.State->GuestMode != _nested)
+                SelectLevel();
             _context.Load();
             return _vmcb;
         }
