@@ -55,13 +55,9 @@ internal sealed unsafe partial class HardwareAssist
             _context.Save();
             Reflect(inFlight);
         }
-        else if (HypervisorDecides(vector))
+        else if (HypervisorDecides(vector) || inFlight.IsValid || vector is Vector.Breakpoint or Vector.Overflow)
         {
-            Emulate();
-        }
-        else if (inFlight.IsValid || vector is Vector.Breakpoint or Vector.Overflow || _vmcb->NextRip != 0)
-        {
-            // INT n, INT3, INTO and ICEBP are executed again.
+            // INT n, INT3 and INTO are executed again, too.
             Emulate();
         }
         else if (vector == Vector.PageFault)

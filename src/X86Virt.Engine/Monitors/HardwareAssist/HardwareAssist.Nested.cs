@@ -75,8 +75,8 @@ internal sealed unsafe partial class HardwareAssist
     /// <summary>An exception that is to be raised on the record, by executing the instruction once more: the hypervisor's, or one of an instruction that the guest may not have.</summary>
     private bool HypervisorDecides(Vector vector) => Intercept.Has(Cpu.State, _vmcb->ExitCode) || (vector == Vector.GeneralProtection && LacksSvm);
 
-    /// <summary>A #DB that the hypervisor intercepts and that no instruction asked for: it may be a trap, and DR6 and DR7 tell of it already.</summary>
-    private bool IsNestedDebug(Vector vector) => vector == Vector.Debug && _vmcb->NextRip == 0 && Intercept.Has(Cpu.State, _vmcb->ExitCode);
+    /// <summary>A #DB that the hypervisor intercepts: it may be a trap, and DR6 and DR7 tell of it already.</summary>
+    private bool IsNestedDebug(Vector vector) => vector == Vector.Debug && Intercept.Has(Cpu.State, _vmcb->ExitCode);
 
     /// <summary>The record leaves guest mode for the reason that the silicon has left it for, of which nothing more is to be told: the hypervisor is next.</summary>
     private void Reflect(VmcbEvent inFlight)

@@ -81,7 +81,7 @@ public readonly record struct MemoryMapRegion(ulong Start, ulong Length, MemoryM
             return MemoryMapState.Untouched;
         PageTracking tracking = memory.Tracking(memory.PageIndex(host));
         return (tracking & PageTracking.Trace) != 0 ? MemoryMapState.PageTable
-            : (tracking & PageTracking.Code) != 0 ? MemoryMapState.Code
+            : (tracking & (PageTracking.Code | PageTracking.SiliconCode)) != 0 ? MemoryMapState.Code
             : new ReadOnlySpan<byte>(host, (int)PageBytes).ContainsAnyExcept((byte)0) ? MemoryMapState.Ram : MemoryMapState.Zero;
     }
 
