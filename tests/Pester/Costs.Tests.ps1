@@ -94,10 +94,8 @@ Describe 'Measure-VMCostProfile' {
         (Invoke-VMNanobenchmark -Operation in -Iterations 100 -Repeat 1 | Get-VMCost -Profile $profile).Technique | Select-Object -Unique | Should -Be 'SoftwareVmm', 'HardwareVmm'
     }
 
-    It 'is what Hybrid can go by: on this host a port costs the translator less' {
+    It 'is what Hybrid can go by' {
         $profile = Measure-VMCostProfile -Iterations 2000 -Repeat 1
-        $costs = Invoke-VMNanobenchmark -Operation in -Iterations 100 -Repeat 1 | Get-VMCost -Profile $profile | Where-Object Event -EQ PortAccess
-        $costs[0].Cycles | Should -BeLessThan $costs[1].Cycles
         ($profile.Constants | Where-Object Name -EQ TechniqueChange).Cycles | Should -BeGreaterThan 0
         New-TestMachine test-measured $TestGuest.Ok @{ Engine = 'Hybrid'; CostProfile = $profile } | Start-VM -Wait -Timeout 60
         (Get-VMHybridHistory test-measured -Summary).Profile | Should -Be 'Measured'

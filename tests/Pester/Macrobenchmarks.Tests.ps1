@@ -57,6 +57,8 @@ Describe "memorywalk under Debian's kernel" -ForEach $linux -Tag Linux {
 }
 
 Describe "Boot and halt of Debian's kernel" -ForEach $boot -Tag Linux {
+    AfterEach { Remove-TestMachine }
+
     It 'has the causes of overhead that each technique has, and does the same on all' -Skip:$Missing {
         $arguments = @{ Kernel = $Kernel; InitialRamDisk = $Disk; CommandLine = 'console=ttyS0 x86virt.action=poweroff'; NoReboot = $true; Timeout = 300 }
         $results = @(Compare-VMEngine @arguments -Engine BinaryTranslation, HardwareAssist -Paging Shadow, Nested)
@@ -79,5 +81,20 @@ Describe "Boot and halt of Debian's kernel" -ForEach $boot -Tag Linux {
         $translator.PageTableWrite, $shadow.PageTableWrite | ForEach-Object { $_ | Should -BeGreaterThan 1000 }
         $shadow.Translation + $shadow.CallReturn + $nested.Translation + $nested.CallReturn + $nested.PageTableWrite | Should -Be 0
         $nested.PageFault | Should -BeLessThan $shadow.PageFault
+        $faults = $results[0, 1] | ForEach-Object { ($_.Exits | Where-Object Kind -EQ TruePageFault).Count }
+        $faults[0] | Should -BeGreaterThan 500
+        $faults[1] | Should -Be $faults[0]
+    }
+
+    It 'exits under nested paging for each guest page once and for devices, and never for its own page faults, CR3 writes and INVLPG' -Skip:$Missing {
+        $vm = New-VirtualMachine -Name test-nested -Engine HardwareAssist -Paging Nested -Memory 256MB -Kernel $Kernel -InitialRamDisk $Disk -CommandLine 'console=ttyS0 x86virt.action=poweroff' -NoReboot
+        Start-VM $vm; Wait-VM $vm -Timeout 300 -ErrorAction Stop
+        (Measure-VmExit $vm -Kind Exception | Where-Object Detail -like '#PF*').Count | Should -BeGreaterThan 500
+        $exits = @{}
+        foreach ($exit in Measure-VmExit $vm) { $exits[$exit.Reason] = $exit.Count }
+        $exits.Keys | Where-Object { $_ -match '#PF|CR|INVLPG|INVPCID' } | Should -BeNullOrEmpty
+        $devices = (Measure-VmExit $vm -Kind DeviceMemory, UnclaimedMemory | Measure-Object Count -Sum).Sum
+        $pages = (Get-NestedPageTable $vm | Measure-Object Pages -Sum).Sum
+        $exits['nested page fault'] | Should -Be ($devices + $pages)
     }
 }

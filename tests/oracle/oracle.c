@@ -32,6 +32,7 @@
 #define READ_ONLY (WRITABLE + WRITABLE_SIZE)
 #define CODE 0x10020000u     /* one page, then an unmapped one; out of reach of 16-bit offsets from WINDOW */
 #define TRAMPOLINE 0x10030000u  /* where the code behind an instruction jumps, so that it is the same in every process */
+#define TRAMPOLINE_FAR (TRAMPOLINE + 16)
 #define MAX_CHANGES 40
 #define XSAVE_SIZE 832
 #define ALTERNATE_SIZE (1 << 17)
@@ -76,11 +77,12 @@ static sigjmp_buf escape;
 static struct test_case *current;
 static uint8_t *current_vectors;
 
-void enter64(void), enter_far(void), leave(void);
+void enter64(void), enter_far(void), leave64(void), leave_far(void);
 
 __asm__(
     ".text\n"
-    ".macro load_all\n"
+    /* Segment registers are left alone where 64-bit code is all that runs. */
+    ".macro load_all far\n"
     "    push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
     "    mov %rsp, saved_rsp(%rip)\n"
     "    cmpl $0, use_vectors(%rip)\n"
@@ -92,24 +94,21 @@ __asm__(
     "    mov in_gpr+40(%rip), %rbp; mov in_gpr+48(%rip), %rsi; mov in_gpr+56(%rip), %rdi\n"
     "    mov in_gpr+64(%rip), %r8; mov in_gpr+72(%rip), %r9; mov in_gpr+80(%rip), %r10; mov in_gpr+88(%rip), %r11\n"
     "    mov in_gpr+96(%rip), %r12; mov in_gpr+104(%rip), %r13; mov in_gpr+112(%rip), %r14; mov in_gpr+120(%rip), %r15\n"
+    ".if \\far\n"
     "    mov stack_selector(%rip), %ss\n"
+    ".endif\n"
     "    mov in_gpr+32(%rip), %rsp\n"
     "    mov in_gpr+0(%rip), %rax\n"
     ".endm\n"
-    ".globl enter64, enter_far, leave\n"
-    "enter64:\n"
-    "    load_all\n"
-    "    jmp *target(%rip)\n"
-    "enter_far:\n"
-    "    load_all\n"
-    "    ljmp *far_target(%rip)\n"
-    "leave:\n"
+    ".macro store_all far\n"
     "    mov %rax, out_gpr+0(%rip); mov %rcx, out_gpr+8(%rip); mov %rdx, out_gpr+16(%rip); mov %rbx, out_gpr+24(%rip)\n"
     "    mov %rsp, out_gpr+32(%rip); mov %rbp, out_gpr+40(%rip); mov %rsi, out_gpr+48(%rip); mov %rdi, out_gpr+56(%rip)\n"
     "    mov %r8, out_gpr+64(%rip); mov %r9, out_gpr+72(%rip); mov %r10, out_gpr+80(%rip); mov %r11, out_gpr+88(%rip)\n"
     "    mov %r12, out_gpr+96(%rip); mov %r13, out_gpr+104(%rip); mov %r14, out_gpr+112(%rip); mov %r15, out_gpr+120(%rip)\n"
+    ".if \\far\n"
     "    mov $0x2b, %eax\n"
     "    mov %eax, %ss\n"
+    ".endif\n"
     "    mov saved_rsp(%rip), %rsp\n"
     "    pushfq\n"
     "    popq out_flags(%rip)\n"
@@ -119,7 +118,19 @@ __asm__(
     "    je 1f\n"
     "    mov $7, %eax; xor %edx, %edx; xsave xsave_out(%rip)\n"
     "1:  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
-    "    ret\n");
+    "    ret\n"
+    ".endm\n"
+    ".globl enter64, enter_far, leave64, leave_far\n"
+    "enter64:\n"
+    "    load_all 0\n"
+    "    jmp *target(%rip)\n"
+    "enter_far:\n"
+    "    load_all 1\n"
+    "    ljmp *far_target(%rip)\n"
+    "leave64:\n"
+    "    store_all 0\n"
+    "leave_far:\n"
+    "    store_all 1\n");
 
 static void store_vectors(const uint8_t *area)
 {
@@ -183,7 +194,7 @@ static void put_code(const struct test_case *c)
     uint8_t code[32];
     uint32_t length = c->length;
     memcpy(code, c->bytes, length);
-    uint32_t back = TRAMPOLINE;
+    uint32_t back = c->mode == 64 ? TRAMPOLINE : TRAMPOLINE_FAR;
     if (c->mode == 64) {
         uint32_t relative = back - (CODE + c->code_offset + length + 5);
         code[length++] = 0xE9;
@@ -236,7 +247,6 @@ static void run(struct test_case *c, uint8_t *vectors, struct header *h)
     if (sigsetjmp(escape, 0) == 0) {
         if (c->mode == 64) {
             target = CODE + c->code_offset;
-            stack_selector = 0x2b;
             enter64();
         } else {
             far_target.offset = c->code_offset + (c->mode == 16 ? 0 : CODE);
@@ -252,7 +262,9 @@ static void run(struct test_case *c, uint8_t *vectors, struct header *h)
         c->fault = NO_FAULT;
         store_vectors(xsave_out);
     }
-    __asm__ volatile("cld; mov %0, %%ds; mov %0, %%es" : : "r"((uint16_t)0x2b));
+    __asm__ volatile("cld");
+    if (c->mode != 64)
+        __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"((uint16_t)0x2b));
     current = NULL;
     collect_changes(c, (uint64_t *)h->memory);
 }
@@ -269,6 +281,13 @@ static void map(uint32_t address, size_t size, int protection)
         perror("oracle: mmap");
         exit(1);
     }
+}
+
+static void put_jump(uint32_t address, void (*to)(void))
+{
+    uint64_t target_of_jump = (uintptr_t)to;
+    memcpy((void *)(uintptr_t)address, "\xFF\x25\0\0\0", 6);
+    memcpy((void *)(uintptr_t)(address + 6), &target_of_jump, sizeof target_of_jump);
 }
 
 int main(int argc, char **argv)
@@ -288,9 +307,8 @@ int main(int argc, char **argv)
     map(CODE, 0x1000, PROT_READ | PROT_WRITE | PROT_EXEC);
     memset((void *)(uintptr_t)CODE, 0xCC, 0x1000);
     map(TRAMPOLINE, 0x1000, PROT_READ | PROT_WRITE | PROT_EXEC);
-    uint64_t target_of_jump = (uintptr_t)leave;
-    memcpy((void *)(uintptr_t)TRAMPOLINE, "\xFF\x25\0\0\0", 6);
-    memcpy((void *)(uintptr_t)(TRAMPOLINE + 6), &target_of_jump, sizeof target_of_jump);
+    put_jump(TRAMPOLINE, leave64);
+    put_jump(TRAMPOLINE_FAR, leave_far);
     define_segment(0, CODE, 2);
     define_segment(1, WINDOW, 0);
     syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, (unsigned long)WINDOW);

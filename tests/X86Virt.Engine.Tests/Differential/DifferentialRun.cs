@@ -30,14 +30,12 @@ internal sealed unsafe class DifferentialRun : IDisposable
     private readonly SortedDictionary<string, Finding> _findings = new(StringComparer.Ordinal);
     private readonly bool[] _seen = new bool[8192];
 
-    public DifferentialRun(ulong seed, Func<Instruction, bool> allowed, bool vectors, string engine)
+    public DifferentialRun(ulong seed, IEnumerable<int> modes, Func<Instruction, bool> allowed, bool vectors, string engine)
     {
         _guest = new GuestRunner(engine);
         _undefinedFlags = engine != "BinaryTranslation";
         _random = new RandomSource(seed);
-        _generators = new InstructionGenerator[3];
-        for (int i = 0; i < 3; i++)
-            _generators[i] = new InstructionGenerator(_random, 16 << i, allowed, vectors);
+        _generators = [.. modes.Select(bitness => new InstructionGenerator(_random, bitness, allowed, vectors))];
     }
 
     /// <summary>Instructions compared so far.</summary>
@@ -63,8 +61,7 @@ internal sealed unsafe class DifferentialRun : IDisposable
         for (int i = 0; i < OracleLayout.MemorySize; i += 8)
             BitConverter.TryWriteBytes(_oracle.Memory[i..], _random.Interesting());
         _guest.SetMemory(_oracle.Memory);
-        int mode = _random.Below(10);
-        InstructionGenerator generator = _generators[mode < 6 ? 2 : mode < 9 ? 1 : 0];
+        InstructionGenerator generator = _generators[_random.Below(_generators.Length)];
         for (int i = 0; i < count;)
         {
             OracleCase* c = _oracle.Case(i);

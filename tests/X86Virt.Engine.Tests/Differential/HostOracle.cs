@@ -59,6 +59,23 @@ internal sealed unsafe class HostOracle : IDisposable
         }
     }
 
+    /// <summary>Why the host executes no 16- and 32-bit code for user programs; null if it does.</summary>
+    public static string? LegacyUnavailable => Unavailable ?? (s_runsLegacy.Value ? null : "the host runs no 16- and 32-bit user code");
+
+    private static readonly Lazy<bool> s_runsLegacy = new(() =>
+    {
+        const byte Nop = 0x90;
+        using HostOracle oracle = Start(2);
+        for (int i = 0; i < 2; i++)
+        {
+            OracleCase* c = oracle.Case(i);
+            (c->Bytes[0], c->Length, c->Mode, c->CodeOffset, c->Flags) = (Nop, 1, (byte)(16 << i), 0x800, 0x202);
+            c->Gpr[4] = OracleLayout.Writable + 0x100;
+        }
+        oracle.Run(2);
+        return oracle.Case(0)->Outcome.Fault == OracleLayout.NoFault && oracle.Case(1)->Outcome.Fault == OracleLayout.NoFault;
+    });
+
     /// <summary>Compiles and starts the oracle.</summary>
     public static HostOracle Start(int capacity)
     {

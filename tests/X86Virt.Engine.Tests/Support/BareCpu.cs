@@ -79,6 +79,12 @@ internal sealed unsafe class BareCpu : IDisposable
 
     /// <summary>The processor is a monitor's record: other silicon executes its code, whose TLB may drop more than this processor's would.</summary>
     public bool HasMonitor => _engine is HardwareAssist or Hybrid;
+
+    /// <summary>
+    /// Whether the engine drops more translations than it is told to, as a TLB may: those of a large page that a hypervisor has mapped in pieces, global ones that its
+    /// shadow does not know as such, all of them in going from one technique to the other.
+    /// </summary>
+    public bool MayDropTranslations => _engine is Hybrid or HardwareAssist { Paging: ShadowGuestPaging };
     public PhysicalMemory Memory { get; }
     public Cpu Cpu { get; }
     public CpuState* State => Cpu.State;

@@ -71,5 +71,5 @@ public sealed class RecorderFactAttribute : FactAttribute
     public static string? Folder => Environment.GetEnvironmentVariable("X86VIRT_RECORD_VECTORS");
 
     public RecorderFactAttribute()
-        => Skip = string.IsNullOrEmpty(Folder) ? "X86VIRT_RECORD_VECTORS names no folder to record into." : HostOracle.Unavailable;
+        => Skip = string.IsNullOrEmpty(Folder) ? "X86VIRT_RECORD_VECTORS names no folder to record into." : HostOracle.LegacyUnavailable;
 }

@@ -118,6 +118,12 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, PagingLevels p
         to->TscAux = from->TscAux;
         to->DebugCtl = from->DebugCtl;
         to->MonitorArmed = from->MonitorArmed;
+        if (from->MonitorArmed)
+        {
+            to->MonitorLine = from->MonitorLine;
+            for (int i = 0; i < 8; i++)
+                to->MonitorContent[i] = from->MonitorContent[i];
+        }
         to->RandomState = from->RandomState;
         to->Mxcsr = from->Mxcsr;
         Buffer.MemoryCopy(from->Fx, to->Fx, 512, 512);

@@ -323,8 +323,8 @@ public unsafe struct CpuState
     [FieldOffset(0x920)] public ulong TopMemory;
     [FieldOffset(0x928)] public ulong TopMemory2;
 
-    /// <summary>MONITOR: the physical address of the line, what stood there, and whether no event came since.</summary>
-    [FieldOffset(0x930)] public ulong MonitorLine;
+    /// <summary>MONITOR: the line in host memory, what stood there, and whether no event came since.</summary>
+    [FieldOffset(0x930)] public ulong* MonitorLine;
     [FieldOffset(0x938)] public fixed ulong MonitorContent[8];
     [FieldOffset(0x978)] public bool MonitorArmed;
 

@@ -30,11 +30,11 @@ internal static unsafe class MonitorFamily
             || !SlowMemory.Translate(cpu, op, s->AccessMode, linear, PagePermissions.Read, out ulong physical)
             || Intercept.Takes(s, op, SvmExitCode.Monitor))
             return null;
-        s->MonitorLine = physical & ~(LineSize - 1);
-        cpu.Memory.Lookup(s->MonitorLine, out byte* line);
+        cpu.Memory.Lookup(physical & ~(LineSize - 1), out byte* line);
+        s->MonitorLine = (ulong*)line;
         s->MonitorArmed = line != null;
         for (int i = 0; s->MonitorArmed && i < LineWords; i++)
-            s->MonitorContent[i] = ((ulong*)line)[i];
+            s->MonitorContent[i] = s->MonitorLine[i];
         return Control.Complete(s, op);
     }
 
@@ -46,26 +46,16 @@ internal static unsafe class MonitorFamily
             return Fault.GeneralProtection(s, op);
         if (Intercept.Takes(s, op, SvmExitCode.Mwait) || (s->MonitorArmed && Intercept.Takes(s, op, SvmExitCode.MwaitArmed)))
             return null;
-        Cpu cpu = Cpu.Of(s);
-        if (s->MonitorArmed && (s->SystemFlags & Flags.If) != 0 && IsUnchanged(cpu))
+        if (s->MonitorArmed && (s->SystemFlags & Flags.If) != 0 && IsUnchanged(s))
         {
             s->Halted = true;
             s->Attend(Attention.Halt);
-            cpu.Statistics.Halts++;
+            Cpu.Of(s).Statistics.Halts++;
         }
         s->MonitorArmed = false;
         return Control.Complete(s, op);
     }
 
-    private static bool IsUnchanged(Cpu cpu)
-    {
-        CpuState* s = cpu.State;
-        cpu.Memory.Lookup(s->MonitorLine, out byte* line);
-        for (int i = 0; i < LineWords; i++)
-        {
-            if (line == null || ((ulong*)line)[i] != s->MonitorContent[i])
-                return false;
-        }
-        return true;
-    }
+    private static bool IsUnchanged(CpuState* s)
+        => new Span<ulong>(s->MonitorLine, LineWords).SequenceEqual(new Span<ulong>(s->MonitorContent, LineWords));
 }
