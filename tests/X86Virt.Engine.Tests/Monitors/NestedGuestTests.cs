@@ -77,6 +77,38 @@ public sealed unsafe class NestedGuestTests
         Assert.Equal(Count("Interpreter"), Count(engine));
     }
 
+    /// <summary>Into the guest's guest, through it and out of it, instruction by instruction; each leaves RIP at what comes next.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void StepsAreThoseOfOtherEngines(bool nestedPaging)
+    {
+        List<(bool, ulong, ulong, long)>? reference = null;
+        SystemBench.OnEveryEngine(64, cpu =>
+        {
+            var bench = new GuestBench(cpu);
+            if (nestedPaging)
+                bench.NestPages();
+            bench.Intercepting(SvmExitCode.Exception0 + (ulong)Vector.InvalidOpcode);
+            bench.Guest(a => { a.mov(ebx, 0x3_8000); a.inc(__qword_ptr[rbx]); a.push(rbx); a.cpuid(); a.ud2(); });
+            cpu.Memory.Write(BareCpu.CodeAddress, BareCpu.Assemble(64, a => { a.clgi(); a.vmload(); a.vmrun(); a.vmsave(); a.stgi(); a.nop(); }));
+            cpu.State->Rax = GuestBench.VmcbAddress;
+            var steps = new List<(bool, ulong, ulong, long)>();
+            for (int step = 0; step < 11; step++)
+            {
+                cpu.Engine.Step();
+                // What the instruction brought about.
+                cpu.Cpu.SetDeadline(cpu.State->Retired);
+                cpu.Continue();
+                steps.Add((cpu.State->GuestMode, cpu.State->Rip, cpu.State->Rsp, cpu.State->Retired));
+            }
+            Assert.Equal(reference ?? steps, steps);
+            reference = steps;
+        }, null, "Svm");
+        // VMRUN, the guest's four instructions, and the one that faults.
+        Assert.Equal([false, false, true, true, true, true, true, false, false, false, false], reference!.Select(s => s.Item1));
+    }
+
     /// <summary>The silicon has SVM all the time, and would tell of the privilege level.</summary>
     [Theory]
     [InlineData(0)]
