@@ -6,7 +6,7 @@ namespace X86Virt.PowerShell;
 /// <summary>Shows the exits of machines that run on HardwareAssist: each #VMEXIT, its reason, the instruction, EXITINFO in words, and what it cost.</summary>
 /// <remarks>
 /// <para>The last 4096 exits of a machine are kept, and apart from them the last 1024 that match an intercept of Set-VmcbIntercept (-Requested). Neither reading nor following them holds the guest up: what comes faster than it is taken is left out, as Number shows.</para>
-/// <para>HostNanoseconds is the time from the #VMEXIT until the guest can go on. The instruction is that at RIP, of which a fault may be and behind which an interrupt is; it is empty where fetching it faulted, or the TLB had lost the page.</para>
+/// <para>HostNanoseconds is the time from the #VMEXIT until the guest can go on. The instruction is that at RIP, of which a fault may be and behind which an interrupt is; it is empty where fetching it faulted, or the TLB had lost the page. Level is 2 for an exit of a guest that the machine's guest runs, being a hypervisor (-Feature Svm).</para>
 /// </remarks>
 /// <example>
 /// <code>Get-VmExit demo -Last 3</code>

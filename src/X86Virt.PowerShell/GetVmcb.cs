@@ -6,7 +6,7 @@ namespace X86Virt.PowerShell;
 /// <summary>Shows the virtual machine control block of machines that run on HardwareAssist, field by field, or what their guests are left for.</summary>
 /// <remarks>
 /// <para>The VMCB is the page of host-physical memory that VMRUN takes a guest from. Its control area says what is intercepted, which events are injected and how memory is translated, and tells of the last #VMEXIT; its state area is the guest's. A running machine is held for a moment, between two instructions.</para>
-/// <para>With -Intercept each intercept is an object with its owner: the monitor, which cannot do without, or a user (Set-VmcbIntercept).</para>
+/// <para>With -Intercept each intercept is an object with its owner: the monitor, which cannot do without, a user (Set-VmcbIntercept), or the guest, if it is a hypervisor whose own guest runs.</para>
 /// </remarks>
 /// <example>
 /// <code>Get-Vmcb demo</code>

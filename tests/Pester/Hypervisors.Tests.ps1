@@ -44,21 +44,29 @@ Describe 'Xen with a Linux dom0' -Tag Linux {
 Describe 'Linux with KVM' -Tag Linux {
     AfterEach { Remove-TestMachine }
 
-    It 'runs guests: nested paging <_>' -Skip:$kvmMissing -ForEach 1, 0 {
-        $vm = Start-Kvm BinaryTranslation $_
+    It 'runs guests on <Engine>: nested paging <Nested>' -Skip:$kvmMissing -ForEach @(
+        @{ Engine = 'BinaryTranslation'; Nested = 1 }
+        @{ Engine = 'BinaryTranslation'; Nested = 0 }
+        @{ Engine = 'HardwareAssist'; Nested = 1 }
+        @{ Engine = 'HardwareAssist'; Nested = 0 }
+    ) {
+        $vm = Start-Kvm $Engine $Nested
         $text = Get-VMConsole $vm
         $text | Should -Match 'X86VIRT-SCRIPT-DONE kvm 0'
         $text | Should -Not -Match '(?m)^FAIL'
         [regex]::Matches($text, '(?m)^PASS').Count | Should -Be 6
     }
 
-    It 'does the same on DecodedCache, and on both with the other paging: nested paging <_>' -Skip:$kvmMissing -Tag Slow -ForEach 1, 0 {
+    It 'does the same on every engine with each paging: nested paging <_>' -Skip:$kvmMissing -Tag Slow -ForEach 1, 0 {
         $vm = Start-Kvm BinaryTranslation $_
         $text = Get-VMConsole $vm
         $instructions = $vm.InstructionsRetired
-        foreach ($other in @('BinaryTranslation', 'Walk'), @('DecodedCache', 'Walk'), @('DecodedCache', 'Shadow')) {
+        foreach ($other in @('BinaryTranslation', 'Walk'), @('DecodedCache', 'Walk'), @('DecodedCache', 'Shadow'), @('HardwareAssist', 'Shadow'), @('Hybrid', 'Nested'), @('Hybrid', 'Shadow'),
+            @('HardwareAssist', 'Shadow', 'FirstGeneration')) {
             Remove-TestMachine
-            $vm = Start-Kvm $other[0] $_ @{ Paging = $other[1] }
+            $settings = @{ Paging = $other[1] }
+            if ($other[2]) { $settings.Generation = $other[2] }
+            $vm = Start-Kvm $other[0] $_ $settings
             Get-VMConsole $vm | Should -BeExactly $text
             $vm.InstructionsRetired | Should -Be $instructions
         }

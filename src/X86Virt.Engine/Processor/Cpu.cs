@@ -41,8 +41,9 @@ public sealed unsafe class Cpu : IDisposable
         if (model.Has(ProcessorFeature.Svm))
         {
             _guestTlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset + Tlb.SizeInBytes), State->AccessGroups);
-            Statistics.Svm = new SvmCounts();
             Svm = new SvmUnit(this) { HasExternalHost = records != null };
+            if (records == null)
+                Statistics.Svm = Svm.Counts;
         }
         PageTables = (PageTableFormat*)NativeMemory.Alloc(PageTableFormat.SizeOfAll);
         PageTableFormat.Describe(PageTables, PhysicalAddressBits, HasGigabytePages);
@@ -214,6 +215,14 @@ public sealed unsafe class Cpu : IDisposable
             CodeLookup.InvalidateLocal(State);
         else
             InvalidateLookups();
+    }
+
+    /// <summary>Drops every translation, in guest mode and out of it.</summary>
+    internal void FlushTlbs()
+    {
+        if (_guestTlb != null)
+            (Tlb == _guestTlb ? _hostTlb : _guestTlb).Flush(keepGlobal: false);
+        FlushTlb(keepGlobal: false);
     }
 
     /// <summary>INVLPG.</summary>

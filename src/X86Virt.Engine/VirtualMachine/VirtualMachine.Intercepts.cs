@@ -14,14 +14,15 @@ public sealed partial class VirtualMachine
 
     /// <summary>What the guest is left for: bits of the VMCB, and what users added. All ports, and all registers that do not belong to the guest alone, are the monitor's.</summary>
     /// <exception cref="MachineException">NoVmExits.</exception>
-    public unsafe IReadOnlyList<VmcbIntercept> ReadIntercepts() => Inspect(_ =>
+    public unsafe IReadOnlyList<VmcbIntercept> ReadIntercepts() => Inspect(cpu =>
     {
         HardwareAssist monitor = Hypervisor;
         Vmcb* v = monitor.CurrentVmcb;
         var intercepts = new List<VmcbIntercept>();
         for (SvmExitCode code = 0; (ulong)code < Vmcb.InterceptWords * 32; code++)
         {
-            InterceptOwner owner = (v->Has(code) ? InterceptOwner.Monitor : 0) | (monitor.Intercepts.Has(code) ? InterceptOwner.User : 0);
+            InterceptOwner owner = (v->Has(code) ? InterceptOwner.Monitor : 0) | (monitor.Intercepts.Has(code) ? InterceptOwner.User : 0)
+                | (Intercept.Has(cpu.State, code) ? InterceptOwner.Guest : 0);
             if (owner != 0)
                 intercepts.Add(new VmcbIntercept(Name, SvmExitName.Of(code), owner));
         }

@@ -40,8 +40,6 @@ public sealed partial class VirtualMachine : IDisposable
         ConfigurationCheck.Validate(configuration);
         Configuration = configuration;
         ProcessorModel model = ModelOf(configuration);
-        if (configuration.HasMonitor && model.Has(ProcessorFeature.Svm))
-            throw new MachineException("SvmNotVirtualized", $"{configuration.Engine} cannot give its guest SVM, which it uses itself. Leave out -Feature Svm, or give -Engine BinaryTranslation or DecodedCache.");
         _boot = BootRequestOf(configuration);
         _memory = new PhysicalMemory(configuration.MemorySize, configuration.HasMonitor ? MonitorMemory.SizeFor(configuration.MemorySize) : 0);
         try

@@ -11,9 +11,6 @@ public sealed class HardwareAssistConfigurationTests
     private static string Refusal(MachineConfiguration configuration) => Assert.Throws<MachineException>(() => new VirtualMachine(configuration)).ErrorId;
 
     [Fact]
-    public void SvmForItsGuest() => Assert.Equal("SvmNotVirtualized", Refusal(s_machine with { Features = ["Svm"] }));
-
-    [Fact]
     public void PagingThatIsNotAMonitors() => Assert.Equal("InvalidPaging", Refusal(s_machine with { Paging = PagingKind.Walk }));
 
     [Fact]

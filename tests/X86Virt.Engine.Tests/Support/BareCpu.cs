@@ -75,10 +75,10 @@ internal sealed unsafe class BareCpu : IDisposable
         }
     }
 
-    /// <summary>Whether an engine can give its guest SVM.</summary>
-    public static bool HasSvm(string engine) => engine is "Interpreter" or "DecodedCache" or "BinaryTranslation";
-
     public ExecutionEngine Engine => _engine;
+
+    /// <summary>The processor is a monitor's record: other silicon executes its code, whose TLB may drop more than this processor's would.</summary>
+    public bool HasMonitor => _engine is HardwareAssist or Hybrid;
 
     /// <summary>
     /// Whether the engine drops more translations than it is told to, as a TLB may: those of a large page that a hypervisor has mapped in pieces, global ones that its
@@ -148,7 +148,7 @@ internal sealed unsafe class BareCpu : IDisposable
         EndBlocksBehind(code);
         State->Rip = CodeAddress;
         Cpu.SetDeadline(State->Retired + instructions);
-        _engine.Run();
+        Continue();
     }
 
     /// <summary>
@@ -167,7 +167,11 @@ internal sealed unsafe class BareCpu : IDisposable
     }
 
     /// <summary>Goes on from where the processor is.</summary>
-    public void Continue() => _engine.Run();
+    public void Continue()
+    {
+        Cpu.Breakpoints.Begin();
+        _engine.Run();
+    }
 
     /// <summary>Power-on state again; the engine keeps what it has decoded.</summary>
     public void Restart()

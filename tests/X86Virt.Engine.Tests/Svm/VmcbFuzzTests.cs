@@ -28,10 +28,15 @@ public unsafe class VmcbFuzzTests
     [InlineData("Interpreter")]
     [InlineData("DecodedCache")]
     [InlineData("BinaryTranslation")]
+    [InlineData("HardwareAssist, nested")]
+    [InlineData("HardwareAssist, shadow")]
+    [InlineData("HardwareAssist, first generation")]
+    [InlineData("Hybrid, nested")]
+    [InlineData("Hybrid, shadow")]
     public void NoVmcbBreaksTheProcessor(string engine)
     {
         var random = new Random(20261123);
-        using var cpu = new BareCpu(64, BareCpu.Engines[engine], model: ProcessorModel.Parse(null, ["Svm"]));
+        using var cpu = new BareCpu(64, BareCpu.SystemEngines[engine], model: ProcessorModel.Parse(null, ["Svm"]));
         int invalid = 0, left = 0, running = 0;
         using var watchdog = new Timer(_ => EndLivelock(cpu, ref running), null, 200, 200);
         for (int i = 0; i < Iterations; i++)

@@ -194,7 +194,9 @@ public unsafe class WorldSwitchTests
         Assert.Equal((SvmExitCode.Vmmcall, 0x11UL), (bench.Run(), bench.State->Rsi));
         bench.Cpu.Memory.Write(Tables + 0x3000 + (Data >> 9), Elsewhere | 3);
         bench.Vmcb->Rip = Code;
-        Assert.Equal((SvmExitCode.Vmmcall, 0x11UL), (bench.Run(), bench.State->Rsi));
+        Assert.Equal(SvmExitCode.Vmmcall, bench.Run());
+        if (!bench.Cpu.HasMonitor)
+            Assert.Equal(0x11UL, bench.State->Rsi);
         (bench.State->Rax, bench.State->Rcx) = (Data, 1);
         Assert.Null(bench.Cpu.Execute(64, a => a.invlpga()));
         bench.Vmcb->Rip = Code;

@@ -15,8 +15,6 @@ internal static unsafe class SystemBench
     {
         foreach ((string name, Func<Cpu, ExecutionEngine> engine) in BareCpu.SystemEngines)
         {
-            if (features.Contains("Svm") && !BareCpu.HasSvm(name))
-                continue;
             using var cpu = new BareCpu(bitness, engine, model: ProcessorModel.Parse(model, features));
             try
             {

@@ -6,10 +6,10 @@ namespace X86Virt.Engine.Monitors;
 /// Moves the guest's state between the machine's processor, which is the monitor's record of it and what people look at, and the silicon that
 /// executes it: by way of the VMCB for what VMRUN and VMLOAD load, and registers that they leave alone directly.
 /// </summary>
-internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, GuestPaging paging, Vmcb* vmcb)
+internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, PagingLevels paging, Vmcb* vmcb)
 {
     private readonly Cpu _guest = guest, _silicon = silicon;
-    private readonly GuestPaging _paging = paging;
+    private readonly PagingLevels _paging = paging;
     private readonly Vmcb* _vmcb = vmcb;
 
     /// <summary>To the silicon, which is to enter the guest next.</summary>
@@ -29,7 +29,7 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, GuestPaging pa
         v->Gdtr = new SegmentRegister { Base = g->Gdtr.Base, Limit = g->Gdtr.Limit };
         v->Idtr = new SegmentRegister { Base = g->Idtr.Base, Limit = g->Idtr.Limit };
         v->Cpl = g->Cpl;
-        _paging.LoadControls(g, v);
+        _paging.Current.LoadControls(g, v);
         v->Cr2 = g->Cr2;
         v->Dr6 = g->Dr[6];
         v->Dr7 = g->Dr[7];
@@ -45,9 +45,9 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, GuestPaging pa
         v->SysenterCs = g->SysenterCs;
         v->SysenterEsp = g->SysenterEsp;
         v->SysenterEip = g->SysenterEip;
-        v->TscOffset = g->TscOffset;
+        v->TscOffset = g->TscOffset + (g->GuestMode ? _guest.Svm!.GuestTimeStampOffset : 0);
         v->InterruptShadow = InstructionBoundary.Shadow(g) != InterruptShadow.None ? 1u : 0;
-        v->VirtualInterrupt.TaskPriority = _guest.Bus.TaskPriority;
+        v->VirtualInterrupt.TaskPriority = _guest.TaskPriority;
         _silicon.Svm!.LoadRest(v);
         CopyRegisters(g, s);
     }
@@ -71,7 +71,7 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, GuestPaging pa
         g->Idtr.Base = v->Idtr.Base;
         g->Idtr.Limit = v->Idtr.Limit;
         g->Cpl = v->Cpl;
-        _paging.SaveControls(v, g);
+        _paging.Current.SaveControls(v, g);
         g->Cr2 = v->Cr2;
         g->Dr[6] = v->Dr6;
         g->Dr[7] = v->Dr7;
@@ -88,9 +88,9 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, GuestPaging pa
         g->Rsp = v->Rsp;
         g->Rax = v->Rax;
         SaveFlags(g, v);
-        if (_guest.Bus.TaskPriority != v->VirtualInterrupt.TaskPriority)
-            _guest.Bus.TaskPriority = v->VirtualInterrupt.TaskPriority;
-        if (_paging.ChangesUnseen && (g->Cr0 & Cr0.Pg) != 0 && (g->Cr4 & Cr4.Pae) != 0 && !g->LongMode)
+        if (_guest.TaskPriority != v->VirtualInterrupt.TaskPriority)
+            _guest.TaskPriority = v->VirtualInterrupt.TaskPriority;
+        if (_paging.Own.ChangesUnseen && _guest.Nested == null && (g->Cr0 & Cr0.Pg) != 0 && (g->Cr4 & Cr4.Pae) != 0 && !g->LongMode)
             DirectoryPointers.Load(_guest, g->Cr3);
         g->ForgetDerived();
         ModeChange.Update(_guest);

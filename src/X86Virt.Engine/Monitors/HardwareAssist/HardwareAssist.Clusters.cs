@@ -31,7 +31,7 @@ internal sealed unsafe partial class HardwareAssist
         ref ExitEntry e = ref Exits.All.Next;
         Vmcb* v = _vmcb;
         // An instruction that went on to the next one, and nothing to be delivered.
-        if (!BeginsCluster(e) || v->Rip - e.Rip is 0 or > LongestInstruction || v->EventInjection.IsValid || v->ExitIntInfo.IsValid
+        if (e.IsNested || Cpu.State->GuestMode || !BeginsCluster(e) || v->Rip - e.Rip is 0 or > LongestInstruction || v->EventInjection.IsValid || v->ExitIntInfo.IsValid
             || _steps || IsWatched || Intercepts.All.Count > 0 || Cpu.Breakpoints.Any || !StaysInCluster())
             return;
         ulong linear = e.CodeBase + e.Rip;
@@ -52,7 +52,7 @@ internal sealed unsafe partial class HardwareAssist
     }
 
     /// <summary>Behind an access to a device the guest's code is where it was; behind others it may be found elsewhere.</summary>
-    private bool BeginsCluster(in ExitEntry e) => e.Code == _paging.FaultExit
+    private bool BeginsCluster(in ExitEntry e) => e.Code == _paging.Own.FaultExit
         || e.Code is SvmExitCode.Port or SvmExitCode.Cpuid || (e.Code == SvmExitCode.Msr && (uint)e.Rcx != ModelSpecificRegisters.EferIndex);
 
     /// <summary>What would come first if the guest were entered now: the deadline, a stop, an interrupt, a trap, what a device wants.</summary>

@@ -21,11 +21,14 @@ internal sealed unsafe partial class HardwareAssist
         VmcbEvent inFlight = _vmcb->ExitIntInfo;
         switch (_vmcb->ExitCode)
         {
-            case var code when code == _paging.FaultExit:
+            case var code when code == _paging.Own.FaultExit:
                 HandleFault(inFlight);
                 break;
             case >= SvmExitCode.Exception0 and < SvmExitCode.Intr:
                 PassException(inFlight);
+                break;
+            case SvmExitCode.Intr or SvmExitCode.VirtualIntr when _nested:
+                GiveNestedInterrupt();
                 break;
             case SvmExitCode.Intr:
                 GiveInterrupt();
@@ -34,20 +37,23 @@ internal sealed unsafe partial class HardwareAssist
                 CloseInterruptWindow();
                 GiveInterrupt();
                 break;
-            case SvmExitCode.Port when (_vmcb->ExitInfo1 & PortString) == 0 && !IsWatched:
+            case SvmExitCode.Port when (_vmcb->ExitInfo1 & PortString) == 0 && !NeedsEmulator:
                 AccessPort();
                 break;
-            case SvmExitCode.Cpuid when !IsWatched && _vmcb->NextRip != 0:
+            case SvmExitCode.Cpuid when !NeedsEmulator && _vmcb->NextRip != 0:
                 IdentifyProcessor();
                 break;
-            case SvmExitCode.Hlt when !IsWatched && _vmcb->NextRip != 0:
+            case SvmExitCode.Hlt when !NeedsEmulator && _vmcb->NextRip != 0:
                 Complete(_vmcb->NextRip);
                 Cpu.Statistics.Halts++;
                 Halt();
                 break;
             case SvmExitCode.Shutdown:
                 _context.Save();
-                ExceptionDelivery.Shutdown(Cpu);
+                if (Intercept.Has(Cpu.State, SvmExitCode.Shutdown))
+                    Reflect(inFlight);
+                else
+                    ExceptionDelivery.Shutdown(Cpu);
                 break;
             case SvmExitCode.Iret:
                 // Non-maskable interrupts wait for it no longer.
@@ -55,15 +61,24 @@ internal sealed unsafe partial class HardwareAssist
                 Emulate();
                 break;
             default:
-                Emulate();
+                // A task gate's event is delivered anew.
+                if (inFlight.IsValid && !IsSoftware(inFlight))
+                    DeliverByHand(inFlight);
+                else
+                    Emulate();
                 break;
         }
         if (_clusters != null)
             FinishCluster(_clusters);
         _bus.TakeTime();
         Exits.End();
+        if (Cpu.State->Halted && Cpu.State->GuestMode)
+            return TryWakeNested();
         return !Cpu.State->Halted && !Cpu.State->ShutDown;
     }
+
+    /// <summary>What the monitor does itself for the guest would be another's to decide, or to see: a hypervisor's, or single steps' and breakpoints'.</summary>
+    private bool NeedsEmulator => IsWatched || _nested;
 
     /// <summary>Single steps and breakpoints on ports are the emulator's to see to.</summary>
     private bool IsWatched => (_vmcb->Rflags & Flags.Tf) != 0 || (_vmcb->Dr7 & 0xFF) != 0;
@@ -71,8 +86,8 @@ internal sealed unsafe partial class HardwareAssist
     private void ShareTaskPriority()
     {
         ulong priority = _vmcb->VirtualInterrupt.TaskPriority;
-        if (Cpu.Bus.TaskPriority != priority)
-            Cpu.Bus.TaskPriority = priority;
+        if (Cpu.TaskPriority != priority)
+            Cpu.TaskPriority = priority;
     }
 
     /// <summary>Counts an instruction that the monitor has taken on, and goes on behind it.</summary>
@@ -103,13 +118,13 @@ internal sealed unsafe partial class HardwareAssist
     {
         // INT n, INT3 and INTO are executed again.
         bool isEvent = inFlight.IsValid && !IsSoftware(inFlight);
-        switch (_paging.Resolve(_vmcb, out PageFaultCode code))
+        switch (_paging.Current.Resolve(_vmcb, out PageFaultCode code))
         {
             case FaultOutcome.Mapped:
                 if (isEvent)
                     _vmcb->EventInjection = inFlight;
                 break;
-            case FaultOutcome.True when !isEvent:
+            case FaultOutcome.True when !isEvent && !Intercept.Has(Cpu.State, _vmcb->ExitCode):
                 if (Intercepts.Has(_vmcb->ExitCode))
                     Exits.MarkRequested();
                 InjectPageFault(code);
@@ -129,8 +144,8 @@ internal sealed unsafe partial class HardwareAssist
         const ulong NotOperand = (ulong)PageFaultCode.Fetch | NestedPaging.TableBit;
         ulong code = _vmcb->ExitInfo1;
         bool checksAlignment = _vmcb->Cpl == 3 && (_vmcb->Rflags & Flags.Ac) != 0;
-        if ((code & NotOperand) != 0 || checksAlignment || IsWatched
-            || !_moves.TryExecute(_paging.FaultPhysical(_vmcb), (code & (ulong)PageFaultCode.Write) != 0, out int length))
+        if ((code & NotOperand) != 0 || checksAlignment || NeedsEmulator
+            || !_moves.TryExecute(_paging.Own.FaultPhysical(_vmcb), (code & (ulong)PageFaultCode.Write) != 0, out int length))
             return false;
         PassOver(_vmcb->Rip + (ulong)length);
         // The device may have been the local APIC, whose task priority is CR8.
@@ -182,7 +197,7 @@ internal sealed unsafe partial class HardwareAssist
     {
         CpuState* g = Cpu.State, s = _silicon.State;
         // What CPUID tells depends on them.
-        _paging.SaveControls(_vmcb, g);
+        _paging.Own.SaveControls(_vmcb, g);
         g->Xcr0 = s->Xcr0;
         Cpu.Statistics.Cpuids++;
         (uint eax, uint ebx, uint ecx, uint edx) = CpuidLeaves.Read(Cpu, (uint)_vmcb->Rax, (uint)s->Rcx);
@@ -214,9 +229,10 @@ internal sealed unsafe partial class HardwareAssist
     }
 
     /// <summary>Has the guest exit as soon as it would take an interrupt.</summary>
-    private void OpenInterruptWindow()
+    /// <param name="known">It is one of the board's, which need not tell of it again.</param>
+    private void OpenInterruptWindow(bool known = true)
     {
-        _bus.Known = true;
+        _bus.Known = known;
         _vmcb->VirtualInterrupt.RequestWindow();
         _vmcb->SetIntercept(SvmExitCode.VirtualIntr, true);
     }

@@ -19,6 +19,8 @@ internal sealed unsafe partial class HardwareAssist
     {
         get
         {
+            if (Cpu.State->GuestMode != _nested)
+                SelectLevel();
             _context.Load();
             return _vmcb;
         }
@@ -28,7 +30,7 @@ internal sealed unsafe partial class HardwareAssist
     private void BeginExit()
     {
         bool requested = Intercepts.Match(_vmcb, (uint)_silicon.State->Rcx);
-        Exits.Begin(_vmcb, requested && _vmcb->ExitCode != _paging.FaultExit);
+        Exits.Begin(_vmcb, requested && _vmcb->ExitCode != _paging.Own.FaultExit, _nested);
         _translationsChanged |= requested && _vmcb->ExitCode is SvmExitCode.Cr0Write or SvmExitCode.Cr0Write + 3 or SvmExitCode.Cr0Write + 4 or SvmExitCode.Invlpg or SvmExitCode.Invpcid;
     }
 
@@ -48,9 +50,14 @@ internal sealed unsafe partial class HardwareAssist
         {
             DeliverByHand(inFlight);
         }
-        else if (inFlight.IsValid || vector is Vector.Breakpoint or Vector.Overflow || _vmcb->NextRip != 0)
+        else if (IsNestedDebug(vector))
         {
-            // INT n, INT3, INTO and ICEBP are executed again.
+            _context.Save();
+            Reflect(inFlight);
+        }
+        else if (HypervisorDecides(vector) || inFlight.IsValid || vector is Vector.Breakpoint or Vector.Overflow)
+        {
+            // INT n, INT3 and INTO are executed again, too.
             Emulate();
         }
         else if (vector == Vector.PageFault)

@@ -44,7 +44,7 @@ internal sealed unsafe partial class HardwareAssist
     {
         Exits.BeginEmulation(Cpu);
         // The silicon asks the board when the guest is entered.
-        if (Cpu.Bus.InterruptPending || Cpu.State->NmiPending)
+        if (Cpu.Bus.InterruptPending || Cpu.State->NmiPending || Cpu.State->GuestMode)
             Cpu.RequestAttention(Attention.Interrupt);
     }
 

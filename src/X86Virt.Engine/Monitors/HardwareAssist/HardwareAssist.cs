@@ -9,7 +9,7 @@ namespace X86Virt.Engine.Monitors;
 /// </summary>
 internal sealed unsafe partial class HardwareAssist : ExecutionEngine
 {
-    private const uint Asid = 1;
+    private const uint Asid = 1, NestedAsid = 2;
     private const int TaskPriorityRegister = 8;
 
     private readonly PhysicalMemory _hostMemory;
@@ -23,7 +23,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     private readonly GuestContext _context;
     private readonly InstructionEmulator _emulator;
     private readonly MemoryMoves _moves;
-    private readonly GuestPaging _paging;
+    private readonly PagingLevels _paging;
     private bool _disposed;
 
     /// <param name="guest">The machine's processor.</param>
@@ -45,17 +45,27 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         SetUpHost(_memory.Allocate(1));
         PermissionMaps maps = _maps = new PermissionMaps(_memory);
         SetUpControls(maps);
+        GuestPaging own;
+        GuestPaging? nested = null;
         if (paging == PagingKind.Shadow)
         {
             guest.UsePaging(PagingKind.Shadow, shadowTables);
-            _paging = new ShadowGuestPaging(guest, _silicon, new ShadowPageTables(guest, _memory), Asid);
+            var shadow = new ShadowPageTables(guest, _memory);
+            own = new ShadowGuestPaging(guest, _silicon, shadow);
+            if (guest.Svm != null)
+                nested = new VirtualTlbPaging(guest, _silicon, _memory, shadow);
         }
         else
         {
-            _paging = new NestedGuestPaging(new NestedPageTables(guest.Memory, _memory, new TablePages(_memory), _silicon.HasGigabytePages ? 3 : 2));
+            own = new NestedGuestPaging(new NestedPageTables(guest.Memory, _memory, new TablePages(_memory), _silicon.HasGigabytePages ? 3 : 2));
+            if (guest.Svm != null)
+                nested = new CombinedGuestPaging(guest, new NestedPageTables(guest.Memory, _memory, new TablePages(_memory), largestLevel: 1));
         }
-        _paging.SetUp(_vmcb, maps);
-        _emulator = new InstructionEmulator(guest, _paging);
+        own.SetUp(_vmcb, maps);
+        _paging = new PagingLevels(guest, own, nested);
+        if (guest.Svm != null)
+            _nestedMaps = new PermissionMaps(_memory);
+        _emulator = new InstructionEmulator(guest, own);
         _moves = new MemoryMoves(guest, _silicon, _vmcb);
         _context = new GuestContext(guest, _silicon, _paging, _vmcb);
         Exits = new ExitLog(_silicon);
@@ -71,7 +81,8 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     /// <summary>What the guest was left for.</summary>
     public ExitLog Exits { get; }
 
-    public GuestPaging Paging => _paging;
+    /// <summary>The guest's own, whatever runs.</summary>
+    public GuestPaging Paging => _paging.Own;
 
     /// <summary>Exits until an engine above this one wants to be asked.</summary>
     public long ExitsLeft { get; set; } = long.MaxValue;
@@ -105,16 +116,16 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         ReadOnlySpan<SvmExitCode> needed =
         [
             SvmExitCode.Intr, SvmExitCode.Nmi, SvmExitCode.Shutdown, SvmExitCode.Port, SvmExitCode.Msr, SvmExitCode.Hlt,
-            // What would tell of the silicon, or hand it over: the guest's processor has no SVM.
+            // What would tell of the silicon, or hand it over: SVM is the guest's only as far as its processor has it.
             SvmExitCode.Cpuid, SvmExitCode.Vmrun, SvmExitCode.Vmload, SvmExitCode.Vmsave, SvmExitCode.Vmmcall, SvmExitCode.Stgi, SvmExitCode.Clgi,
             SvmExitCode.Skinit, SvmExitCode.Invlpga,
             // It would drop what caches hold of the host's memory.
             SvmExitCode.Invd,
+            // The exit of an intercepted #DB, or of a fault in its delivery, does not tell it from a trap.
+            SvmExitCode.Icebp,
         ];
         foreach (SvmExitCode code in needed)
             v->SetIntercept(code, true);
-        // The exit of an intercepted #DB does not tell it from a trap then.
-        v->SetIntercept(SvmExitCode.Icebp, !_svm.Capabilities.Has(SvmFeatures.NextRip));
     }
 
     public override void Run()
@@ -181,8 +192,8 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     public void HandOver()
     {
         _paging.HandOver();
-        if (_paging.ChangesUnseen)
-            Cpu.FlushTlb(keepGlobal: false);
+        if (_paging.Own.ChangesUnseen)
+            Cpu.FlushTlbs();
         Cpu.RequestAttention(Attention.Interrupt);
     }
 
@@ -201,7 +212,9 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         Cpu.WithdrawAttention(Attention.Interrupt);
         if (!g->Halted)
             return true;
-        if (!(g->NmiPending && !g->NmiBlocked) && !(Cpu.Bus.InterruptPending && (g->SystemFlags & Flags.If) != 0))
+        if (g->GuestMode)
+            return TryWakeNested();
+        if (!(g->NmiPending && !g->NmiBlocked && !g->GlobalInterruptsOff) && !(Cpu.Bus.InterruptPending && Cpu.AllowsInterrupts))
             return false;
         g->Halted = false;
         g->Attended(Attention.Halt);
@@ -211,7 +224,7 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
     private void BeginRun()
     {
         // There may be another interrupt, or none, since the guest was left.
-        CloseInterruptWindow();
+        SelectLevel();
         // Whoever else executed the guest may have left it in an NMI's handler.
         _vmcb->SetIntercept(SvmExitCode.Iret, Cpu.State->NmiBlocked);
         _context.Load();
@@ -221,15 +234,21 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
 
     private void EnterGuest()
     {
-        _paging.Enter(_vmcb);
+        if (Cpu.State->GuestMode != _nested)
+            SelectLevel();
+        _paging.Current.Enter(_vmcb);
         // An interrupt may wait for the guest to lower its priority.
-        _vmcb->SetIntercept(SvmExitCode.Cr0Write + TaskPriorityRegister, _vmcb->VirtualInterrupt.TaskPriority != 0);
+        _vmcb->SetIntercept(SvmExitCode.Cr0Write + TaskPriorityRegister, _vmcb->VirtualInterrupt.TaskPriority != 0 || _nested);
+        if (Cpu.Svm != null)
+            PrepareHypervisor();
         ApplyUserIntercepts();
         if (_vmcb->TlbControl == TlbControl.FlushGuest && !_svm.Capabilities.Has(SvmFeatures.FlushByAsid))
             _vmcb->TlbControl = TlbControl.FlushAll;
         _svm.Enter(_vmcb);
         _vmcb->Clean = VmcbClean.All;
         Intercepts.Withdraw(_vmcb);
+        if (_nested)
+            WithdrawNestedIntercepts();
         if (IsOutside)
             throw new InvalidOperationException("The silicon has refused the monitor's VMCB.");
     }

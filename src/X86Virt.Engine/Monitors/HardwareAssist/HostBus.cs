@@ -17,7 +17,17 @@ internal sealed unsafe class HostBus(Cpu guest) : IProcessorBus
     public bool Known { get; set; }
 
     public bool InterruptPending
-        => !Known && (_guest.Bus.InterruptPending || (_guest.State->NmiPending && !_guest.State->NmiBlocked));
+    {
+        get
+        {
+            CpuState* g = _guest.State;
+            if (g->GlobalInterruptsOff)
+                return false;
+            if (g->NmiPending && !g->NmiBlocked)
+                return true;
+            return !Known && _guest.Bus.InterruptPending && (!g->GuestMode || !_guest.Svm!.MasksPhysicalInterrupts || _guest.Svm.HostAllowsInterrupts);
+        }
+    }
 
     /// <summary>The monitor's handler is not in the silicon's memory: it is called, and acknowledges on its own.</summary>
     public byte AcknowledgeInterrupt() => 0;

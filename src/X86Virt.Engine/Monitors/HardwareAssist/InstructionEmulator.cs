@@ -54,7 +54,7 @@ internal sealed unsafe class InstructionEmulator(Cpu guest, GuestPaging paging) 
     public void Forget()
     {
         if (_paging.ChangesUnseen)
-            _guest.FlushTlb(keepGlobal: false);
+            _guest.FlushTlbs();
     }
 
     public void Dispose() => _interpreter.Dispose();

@@ -3,7 +3,7 @@ using X86Virt.Engine.Processor;
 namespace X86Virt.Engine.Monitors;
 
 /// <summary>Nested paging: the guest's page tables are its own, and the monitor's below them lead to the memory that it has.</summary>
-internal sealed unsafe class NestedGuestPaging(NestedPageTables tables) : GuestPaging
+internal unsafe class NestedGuestPaging(NestedPageTables tables) : GuestPaging
 {
     public NestedPageTables Tables { get; } = tables;
 
@@ -15,7 +15,6 @@ internal sealed unsafe class NestedGuestPaging(NestedPageTables tables) : GuestP
     {
         maps.AllowPat();
         v->NestedControl = 1;
-        v->NestedCr3 = Tables.Root;
     }
 
     public override void LoadControls(CpuState* g, Vmcb* v)
@@ -25,6 +24,7 @@ internal sealed unsafe class NestedGuestPaging(NestedPageTables tables) : GuestP
         v->Cr4 = g->Cr4;
         v->Efer = g->Efer | Efer.Svme;
         v->GuestPat = g->Pat;
+        v->NestedCr3 = Tables.Root;
     }
 
     public override void SaveControls(Vmcb* v, CpuState* g)
@@ -32,7 +32,8 @@ internal sealed unsafe class NestedGuestPaging(NestedPageTables tables) : GuestP
         g->Cr0 = v->Cr0;
         g->Cr3 = v->Cr3;
         g->Cr4 = v->Cr4;
-        g->Efer = v->Efer & ~Efer.Svme;
+        // Writes of EFER exit: SVME is what it was.
+        g->Efer = (v->Efer & ~Efer.Svme) | (g->Efer & Efer.Svme);
         g->Pat = v->GuestPat;
     }
 

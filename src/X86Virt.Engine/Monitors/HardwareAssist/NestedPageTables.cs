@@ -9,20 +9,23 @@ namespace X86Virt.Engine.Monitors;
 /// </summary>
 internal sealed unsafe class NestedPageTables
 {
-    private const int Levels = 4, IndexBits = 9, PageShift = 12, IndexMask = (1 << IndexBits) - 1;
+    private const int IndexBits = 9, PageShift = 12, IndexMask = (1 << IndexBits) - 1;
     private const ulong AddressMask = 0x000F_FFFF_FFFF_F000, Link = PageEntry.Present | PageEntry.Rw | PageEntry.Us;
+    private const ulong Walked = PageEntry.Present | PageEntry.Accessed | PageEntry.Dirty;
 
     private readonly PhysicalMemory _guest;
     private readonly MonitorMemory _memory;
-    private readonly int _mostLevel;
+    private readonly int _mostLevel, _levels;
     private readonly TablePages _pages;
 
     /// <param name="guest">The guest's physical address space.</param>
     /// <param name="memory">Where tables are put.</param>
     /// <param name="pages">The pages for them.</param>
     /// <param name="largestLevel">3 if pages of 1 GiB may be used, 2 for pages of 2 MiB at most, 1 for pages of 4 KiB.</param>
-    public NestedPageTables(PhysicalMemory guest, MonitorMemory memory, TablePages pages, int largestLevel)
+    /// <param name="levels">Of tables.</param>
+    public NestedPageTables(PhysicalMemory guest, MonitorMemory memory, TablePages pages, int largestLevel, int levels = 4)
     {
+        _levels = levels;
         _guest = guest;
         _memory = memory;
         _pages = pages;
@@ -65,15 +68,56 @@ internal sealed unsafe class NestedPageTables
             entry |= PageEntry.Rw;
         if (level > 1)
             entry |= PageEntry.Ps;
-        ulong* slot = FindSlot(address, level);
-        if (slot == null)
-        {
-            Clear();
-            slot = FindSlot(address, level);
-        }
+        *MakeSlot(address, level) = entry;
+        PagesMapped++;
+        return true;
+    }
+
+    /// <summary>
+    /// Maps a page of addresses that others translate to guest-physical ones, by an entry that may let it be written (RW), used (US) and not executed (NX) as they say;
+    /// false if there is no memory, or the entry is there already: whatever faulted would do so again.
+    /// </summary>
+    public bool TryMap(ulong address, ulong physical, ulong rights)
+    {
+        if (!_guest.TryFindRegion(physical, out MemoryRegion region) || region.Host == null)
+            return false;
+        byte* host = region.Host + ((physical & _guest.AddressMask) - region.Start);
+        // Whoever traces a page must see the stores to it.
+        bool writable = region.Kind == RegionKind.Ram && (_guest.Tracking(_guest.PageIndex(host)) & PageTracking.Trace) == 0;
+        ulong entry = (_memory.AddressOf(host) & AddressMask) | Walked | (writable ? rights : rights & ~PageEntry.Rw);
+        ulong* slot = MakeSlot(address, 1);
+        if (*slot == entry)
+            return false;
+        // What the TLB has is of another page.
+        Stale |= (*slot & PageEntry.Present) != 0 && (*slot & AddressMask) != (entry & AddressMask);
         *slot = entry;
         PagesMapped++;
         return true;
+    }
+
+    /// <summary>Takes the entry of a page away.</summary>
+    public void Unmap(ulong address)
+    {
+        ulong table = Root;
+        for (int level = _levels; ; level--)
+        {
+            ulong* slot = (ulong*)_memory.At(table) + Index(address, level);
+            if (level == 1)
+                *slot = 0;
+            if ((*slot & PageEntry.Present) == 0)
+                return;
+            table = *slot & AddressMask;
+        }
+    }
+
+    /// <summary>The place of an entry; if there is no room for the tables that lead to it, all others are given up.</summary>
+    private ulong* MakeSlot(ulong address, int level)
+    {
+        ulong* slot = FindSlot(address, level);
+        if (slot != null)
+            return slot;
+        Clear();
+        return FindSlot(address, level);
     }
 
     private ulong HostAddress(in MemoryRegion region, ulong address) => _memory.AddressOf(region.Host + (address - region.Start));
@@ -94,7 +138,7 @@ internal sealed unsafe class NestedPageTables
     private ulong* FindSlot(ulong address, int last)
     {
         ulong table = Root;
-        for (int level = Levels; ; level--)
+        for (int level = _levels; ; level--)
         {
             ulong* slot = (ulong*)_memory.At(table) + Index(address, level);
             if (level == last)
@@ -115,7 +159,7 @@ internal sealed unsafe class NestedPageTables
     /// <summary>Forgets all mappings, because the guest's physical map is another one or they are wanted anew.</summary>
     public void Clear()
     {
-        FreeTables(Root, Levels);
+        FreeTables(Root, _levels);
         new Span<byte>(_memory.At(Root), 1 << PageShift).Clear();
         Stale = true;
     }
@@ -145,7 +189,7 @@ internal sealed unsafe class NestedPageTables
     /// <summary>Clears the D bits of all pages, and tells how many were set. The next store to a page sets it again.</summary>
     public long ClearDirty()
     {
-        long cleared = ClearDirty(Root, Levels);
+        long cleared = ClearDirty(Root, _levels);
         Stale |= cleared > 0;
         return cleared;
     }
@@ -175,7 +219,7 @@ internal sealed unsafe class NestedPageTables
     public IEnumerable<(int Level, ulong EntryAddress, ulong Entry)> Walk(ulong address)
     {
         ulong table = Root;
-        for (int level = Levels; ; level--)
+        for (int level = _levels; ; level--)
         {
             int index = Index(address, level);
             ulong entry = Entry(table, index);
@@ -187,7 +231,7 @@ internal sealed unsafe class NestedPageTables
     }
 
     /// <summary>Every entry that maps a page, in the order of guest-physical addresses.</summary>
-    public IEnumerable<NestedPage> Pages() => Pages(Root, Levels, 0);
+    public IEnumerable<NestedPage> Pages() => Pages(Root, _levels, 0);
 
     private IEnumerable<NestedPage> Pages(ulong table, int level, ulong address)
     {

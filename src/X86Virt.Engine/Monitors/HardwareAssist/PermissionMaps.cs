@@ -1,3 +1,5 @@
+using X86Virt.Engine.Processor;
+
 namespace X86Virt.Engine.Monitors;
 
 /// <summary>Which ports and model-specific registers leave the guest (AMD volume 2, 15.10 and 15.11).</summary>
@@ -12,6 +14,9 @@ internal sealed unsafe class PermissionMaps
     ];
 
     private const uint TimeStampCounter = 0x10, Pat = 0x277;
+
+    /// <summary>All that a guest may have.</summary>
+    private static readonly uint[] s_shared = [.. s_own, TimeStampCounter, Pat];
 
     private readonly byte* _ports, _msrs;
     private readonly HashSet<(uint Index, bool IsWrite)> _withheld = [];
@@ -54,6 +59,26 @@ internal sealed unsafe class PermissionMaps
     {
         if (_withheld.Remove((index, write)))
             Allow(index, !write, write);
+    }
+
+    /// <summary>
+    /// Makes these the maps of a guest of the guest's: it has what the guest has of other maps, unless its hypervisor wants to see the access, or the time-stamp counter is
+    /// another.
+    /// </summary>
+    public void Combine(PermissionMaps guests, Cpu hypervisor)
+    {
+        SvmUnit svm = hypervisor.Svm!;
+        bool asks = Intercept.Has(hypervisor.State, SvmExitCode.Msr);
+        foreach (uint index in s_shared)
+        {
+            int open = ~guests.Place(index, out int shift) >> shift & 3;
+            if ((open & 1) != 0 && ((asks && svm.InterceptsMsr(index, write: false)) || (index == TimeStampCounter && !svm.GuestHasOwnRate)))
+                open &= ~1;
+            if ((open & 2) != 0 && asks && svm.InterceptsMsr(index, write: true))
+                open &= ~2;
+            ref byte bits = ref Place(index, out shift);
+            bits = (byte)(bits & ~(3 << shift) | (~open & 3) << shift);
+        }
     }
 
     private void Allow(uint index, bool read, bool write)

@@ -53,6 +53,9 @@ internal sealed unsafe class ShadowPageTables : IShadowForm, IDisposable
     /// <summary>Whether the TLB may hold a large page of the guest's in pieces.</summary>
     public bool HasPieces { get; private set; }
 
+    /// <summary>A page is traced from now on.</summary>
+    public event Action? PageTraced;
+
     /// <summary>The TLB is empty.</summary>
     public void Flushed()
     {
@@ -328,6 +331,7 @@ internal sealed unsafe class ShadowPageTables : IShadowForm, IDisposable
     {
         Stale = true;
         _writable.Protect(page, _pages);
+        PageTraced?.Invoke();
     }
 
     public void Dispose()

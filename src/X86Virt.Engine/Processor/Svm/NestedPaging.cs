@@ -47,12 +47,19 @@ internal sealed unsafe class NestedPaging(Cpu cpu)
         _root = _levels == DirectoryPointerLevel ? nestedCr3 & DirectoryPointers.TableMask : nestedCr3 & _format->Level(1)->TableMask;
     }
 
-    public void Flush() => Array.Clear(_tlb);
+    /// <summary>How often the nested TLB was flushed, for whoever keeps translations of its own.</summary>
+    public long Flushes { get; private set; }
+
+    public void Flush()
+    {
+        Flushes++;
+        Array.Clear(_tlb);
+    }
 
     /// <summary>The host-physical address of an entry of a guest page table: read as if it were written, since A and D bits may be (15.25.5).</summary>
     public bool TranslateTable(ulong guest, bool update, out ulong host)
     {
-        _cpu.Statistics.Svm!.NestedReferences++;
+        _cpu.Svm!.Counts.NestedReferences++;
         return Translate(guest, PagePermissions.Read | PagePermissions.Write, TableBit, update, out host, out _);
     }
 
@@ -66,7 +73,7 @@ internal sealed unsafe class NestedPaging(Cpu cpu)
         ref Translation t = ref _tlb[(int)(guest >> 12) & (TlbEntries - 1)];
         if (t.PageNumberPlusOne == (guest >> 12) + 1 && (t.Permissions & wanted) == wanted)
         {
-            _cpu.Statistics.Svm!.NestedTlbHits++;
+            _cpu.Svm!.Counts.NestedTlbHits++;
             permissions = t.Permissions;
             host = t.HostPage | (guest & 0xFFF);
             return true;
@@ -80,7 +87,7 @@ internal sealed unsafe class NestedPaging(Cpu cpu)
 
     private bool Walk(ulong guest, PagePermissions access, ulong kind, bool update, out ulong host, out PagePermissions permissions)
     {
-        _cpu.Statistics.Svm!.NestedWalks++;
+        _cpu.Svm!.Counts.NestedWalks++;
         host = 0;
         permissions = PagePermissions.None;
         ulong* addresses = stackalloc ulong[PageTableFormat.MostLevels + 1];
@@ -96,7 +103,7 @@ internal sealed unsafe class NestedPaging(Cpu cpu)
             uint index = pointer ? (uint)(guest >> 30) & (DirectoryPointers.Count - 1) : f->Index(guest);
             addresses[level] = table + index * (ulong)_format->EntrySize;
             ulong entry = entries[level] = _cpu.Memory.Read(addresses[level], _format->EntrySize);
-            _cpu.Statistics.Svm!.NestedReferences++;
+            _cpu.Svm!.Counts.NestedReferences++;
             if ((entry & PageEntry.Present) == 0)
                 return Fail(guest, access, kind, PageFaultCode.None);
             bool page = f->IsPage(entry);

@@ -39,7 +39,7 @@ internal sealed unsafe partial class SvmUnit(Cpu cpu)
     /// <summary>What SVM_KEY (C001_0118) was given.</summary>
     public ulong Key { get; set; }
 
-    public SvmCounts Counts => _cpu.Statistics.Svm!;
+    public SvmCounts Counts { get; } = new();
 
     public void Reset()
     {

@@ -69,7 +69,7 @@ public sealed record TlbStatistics(string VMName, string Tlb, int Capacity)
     {
         TlbContents held = tlb.Contents;
         PageWalkCache walks = tlb.WalkCache;
-        SvmCounts? nested = guest ? cpu.Statistics.Svm : null;
+        SvmCounts? nested = guest ? cpu.Svm?.Counts : null;
         return new TlbStatistics(name, whose, Processor.Tlb.Capacity)
         {
             Entries = held.Small + held.Large, SmallEntries = held.Small, LargeEntries = held.Large, GlobalEntries = held.Global, Misses = tlb.Fills,

@@ -22,11 +22,14 @@ public sealed record VmExit(
     string VMName, long Number, string Reason, ulong Code, ulong Rip, ulong LinearAddress, string Disassembly, string Detail,
     ulong ExitInfo1, ulong ExitInfo2, ulong ExitIntInfo, long InstructionsRetired, long InstructionsSinceLast, double HostNanoseconds, bool IsRequested)
 {
+    /// <summary>1 for an exit of the machine's guest, 2 for one of a guest that it runs itself, as a hypervisor.</summary>
+    public int Level { get; init; } = 1;
+
     internal static VmExit Of(string machine, ExitEntry e, double nanosecondsPerTick, DisassemblySyntax syntax)
     {
         ulong linear = e.CodeBase + e.Rip;
         return new VmExit(machine, e.Number, SvmExitName.Of(e.Code), (ulong)e.Code, e.Rip, e.Bitness == 64 ? linear : (uint)linear, Disassemble(e, syntax),
-            VmExitDetail.Of(e), e.Info1, e.Info2, e.InFlight.Value, e.Retired, e.SinceLast, e.HostTicks * nanosecondsPerTick, e.IsRequested);
+            VmExitDetail.Of(e), e.Info1, e.Info2, e.InFlight.Value, e.Retired, e.SinceLast, e.HostTicks * nanosecondsPerTick, e.IsRequested) { Level = e.IsNested ? 2 : 1 };
     }
 
     private static unsafe string Disassemble(ExitEntry e, DisassemblySyntax syntax)

@@ -9,12 +9,15 @@ public enum InterceptOwner
 
     /// <summary>Set-VmcbIntercept added it.</summary>
     User = 2,
+
+    /// <summary>The guest is a hypervisor whose own guest runs, and wants to see it.</summary>
+    Guest = 4,
 }
 
 /// <summary>One thing that the guest is left for.</summary>
 /// <param name="VMName">The machine.</param>
 /// <param name="Name">What it is, in the words of the exit's reason; ports and registers by number.</param>
-/// <param name="Owner">Whose it is: of both, an exit is recorded as requested and handled as ever.</param>
+/// <param name="Owner">Whose it is; an exit that a user wants, too, is recorded as requested and handled as ever.</param>
 public sealed record VmcbIntercept(string VMName, string Name, InterceptOwner Owner);
 
 /// <summary>Which accesses of a register are meant.</summary>

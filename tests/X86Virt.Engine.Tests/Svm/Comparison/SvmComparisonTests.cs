@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 using X86Virt.Engine.Processor;
 using X86Virt.Engine.Tests.Privileged;
 using Xunit;
@@ -12,7 +13,11 @@ namespace X86Virt.Engine.Tests.Svm.Comparison;
 /// </summary>
 public class SvmComparisonTests
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20), LimitHere = TimeSpan.FromMinutes(5);
+
+    /// <summary>Where a monitor without nested paging differs: it maps a page between two stores of an event's delivery, the first of which is into the GDT that the delivery goes by.</summary>
+    private static readonly ReviewedDifference[] s_withShadow = [new(new Regex("^VMCB with bit 20 of CR4$"), "the frame of an exception overwrites the GDT")];
+
     private static readonly Lazy<SvmCase[]> Cases = new(() => [.. SvmCases.All()]);
     private static readonly Lazy<SvmCase[]> CasesOfQemu = new(() => [.. Cases.Value.Where(c => !c.EndsQemu)]);
     private static readonly Lazy<string[][]> Here = new(() => Run("Interpreter", Cases.Value));
@@ -24,8 +29,15 @@ public class SvmComparisonTests
     [InlineData("DecodedCache", PagingKind.Walk)]
     [InlineData("BinaryTranslation", PagingKind.Walk)]
     [InlineData("BinaryTranslation", PagingKind.Shadow)]
-    public void EveryEngineReportsTheSame(string engine, PagingKind paging)
-        => Assert.Empty(Differences(Cases.Value, Here.Value, Run(engine, Cases.Value, paging), (_, value, _) => value, reviewed: []));
+    [InlineData("HardwareAssist, nested", null)]
+    [InlineData("HardwareAssist, shadow", null)]
+    [InlineData("HardwareAssist, first generation", null)]
+    [InlineData("Hybrid, nested", null)]
+    [InlineData("Hybrid, shadow", null)]
+    public void EveryEngineReportsTheSame(string engine, PagingKind? paging)
+        => Assert.Empty(Differences(Cases.Value, Here.Value, Run(engine, Cases.Value, paging), (_, value, _) => value, HasShadow(engine) ? s_withShadow : []));
+
+    private static bool HasShadow(string engine) => engine is "HardwareAssist, shadow" or "HardwareAssist, first generation" or "Hybrid, shadow";
 
     [QemuFact]
     public void QemuReportsTheSame()
@@ -70,11 +82,13 @@ public class SvmComparisonTests
         return number.ToString("x", CultureInfo.InvariantCulture);
     }
 
-    private static unsafe string[][] Run(string engine, SvmCase[] cases, PagingKind paging = PagingKind.Walk)
+    private static unsafe string[][] Run(string engine, SvmCase[] cases, PagingKind? paging = PagingKind.Walk)
     {
         (byte[] image, uint entry) = SvmImage.Build(cases);
-        using var cpu = new BareCpu(32, BareCpu.Engines[engine], ramSize: 4 << 20, ProcessorModel.Parse(null, ["Svm", "Monitor"]));
-        cpu.Cpu.UsePaging(paging);
+        using var cpu = new BareCpu(32, BareCpu.SystemEngines[engine], ramSize: 4 << 20, ProcessorModel.Parse(null, ["Svm", "Monitor"]));
+        // A monitor has chosen its own.
+        if (paging is { } kind)
+            cpu.Cpu.UsePaging(kind);
         var output = new StringBuilder();
         cpu.Bus.Written = (port, value) =>
         {
@@ -85,7 +99,7 @@ public class SvmComparisonTests
         cpu.State->Rip = entry;
         cpu.Cpu.SetDeadline(long.MaxValue / 2);
         // A guest that faults for ever retires nothing, so that no deadline would end it.
-        using (new Timer(_ => cpu.Cpu.RequestAttention(Attention.Stop), null, Limit, Timeout.InfiniteTimeSpan))
+        using (new Timer(_ => cpu.Cpu.RequestAttention(Attention.Stop), null, LimitHere, Timeout.InfiniteTimeSpan))
             cpu.Continue();
         string[][] report = Parse(output.ToString());
         Write(engine, cases, report);

@@ -25,6 +25,9 @@ internal unsafe struct ExitEntry
     public long HostTicks;
     public byte Bitness, Cpl;
 
+    /// <summary>The guest was running a guest of its own.</summary>
+    public bool IsNested;
+
     /// <summary>EXITINFO1 tells of operands, by the decode assists.</summary>
     public bool IsAssisted;
 

@@ -14,7 +14,7 @@ internal sealed unsafe partial class ExitLog
         All.Next = new ExitEntry
         {
             Number = All.Count + 1, Code = SvmExitCode.Emulation, CodeBase = code->Base, Rip = g->Rip, Rax = g->Rax, Rcx = g->Rcx, Rdx = g->Rdx,
-            Retired = g->Retired, SinceLast = g->Retired - _lastRetired, Bitness = (byte)(code->Big ? 32 : 16), Cpl = g->Cpl,
+            Retired = g->Retired, SinceLast = g->Retired - _lastRetired, Bitness = (byte)(code->Big ? 32 : 16), Cpl = g->Cpl, IsNested = g->GuestMode,
         };
     }
 

@@ -32,7 +32,7 @@ internal sealed unsafe partial class ExitLog(Cpu silicon)
     public ExitRing Ring(bool requested) => requested ? Requested : All;
 
     /// <summary>The guest has been left; the VMCB tells why.</summary>
-    public void Begin(Vmcb* v, bool requested)
+    public void Begin(Vmcb* v, bool requested, bool nested)
     {
         _started = _clock.Now;
         CpuState* s = _silicon.State;
@@ -53,6 +53,7 @@ internal sealed unsafe partial class ExitLog(Cpu silicon)
         e.Bitness = (byte)(code64 ? 64 : v->Cs.Big ? 32 : 16);
         e.Cpl = v->Cpl;
         e.IsRequested = requested;
+        e.IsNested = nested;
         e.IsAssisted = _silicon.Model.Svm.Has(SvmFeatures.DecodeAssists);
         ReadCode(ref e, v);
     }

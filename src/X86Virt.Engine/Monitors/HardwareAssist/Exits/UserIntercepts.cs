@@ -50,6 +50,8 @@ internal sealed unsafe class UserIntercepts(PermissionMaps maps)
         {
             SvmExitCode.Msr => _all.Contains(new UserIntercept(code, msr, v->ExitInfo1 != 0)),
             SvmExitCode.Port => MatchPort(v->ExitInfo1),
+            // Its #DB would come next, had the monitor not intercepted it.
+            SvmExitCode.Icebp => Has(code) || Has(SvmExitCode.Exception0 + (ulong)Vector.Debug),
             _ => (ulong)code < Vmcb.InterceptWords * 32 && Has(code),
         };
     }

@@ -35,7 +35,8 @@ public sealed unsafe partial class ShadowPaging
     internal IReadOnlyList<(TableView Table, SlotView Slot)> ViewPath(ulong linear)
     {
         var path = new List<(TableView, SlotView)>();
-        if ((_state->Cr0 & Cr0.Pg) == 0)
+        // It stands aside for a guest with nested paging.
+        if ((_state->Cr0 & Cr0.Pg) == 0 || _cpu.Nested != null)
             return path;
         NoticeChanges();
         if (!TryGetRoot((int)(linear >> 30) & 3, out int table))
