@@ -42,8 +42,6 @@ public sealed unsafe class Cpu : IDisposable
         {
             _guestTlb = new Tlb((TlbEntry*)((byte*)State + CpuState.TlbOffset + Tlb.SizeInBytes), State->AccessGroups);
             Svm = new SvmUnit(this) { HasExternalHost = records != null };
-            if (records == null)
-                Statistics.Svm = Svm.Counts;
         }
         PageTables = (PageTableFormat*)NativeMemory.Alloc(PageTableFormat.SizeOfAll);
         PageTableFormat.Describe(PageTables, PhysicalAddressBits, HasGigabytePages);

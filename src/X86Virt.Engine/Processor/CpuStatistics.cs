@@ -26,9 +26,6 @@ public sealed class CpuStatistics
     /// <summary>What came of shadow paging; all 0 without it.</summary>
     public PagingCounts Paging;
 
-    /// <summary>What came of SVM; null for a processor without it.</summary>
-    public SvmCounts? Svm;
-
     public readonly MsrCounts MsrReads = new();
     public readonly MsrCounts MsrWrites = new();
 

@@ -81,4 +81,16 @@ public sealed class NanobenchmarkCountTests
         ]);
         Assert.True(actual == expected, $"{Table} has, and counted was:\n{expected}\n{actual}");
     }
+
+    /// <summary>Tables that the silicon walks through keep their shadow, however often they are stored to.</summary>
+    [Theory]
+    [InlineData("ptesame")]
+    [InlineData("pteclear")]
+    public void HardwareAssistTracesEveryStoreToATableInUse(string operation)
+    {
+        const int Many = 20_000;
+        MachineStatistics loop = NanobenchmarkRun.Difference(EngineKind.HardwareAssist, PagingKind.Shadow, operation, Fewer, Many);
+        long Count(ExitKind kind, string detail) => loop.Exits.Where(e => e.Kind == kind && e.Detail.StartsWith(detail, StringComparison.Ordinal)).Sum(e => e.Count);
+        Assert.Equal((Many, Many, Many, 0), (Count(ExitKind.TraceWrite, ""), Count(ExitKind.GuestExit, "#PF"), Count(ExitKind.GuestExit, "CR3"), Count(ExitKind.ShadowTable, "dropped")));
+    }
 }

@@ -215,6 +215,8 @@ public sealed unsafe class ShadowPagingTests
         {
         }
 
+        public bool TakeUse(int table) => false;
+
         public void Traced(int page)
         {
         }

@@ -119,7 +119,7 @@ public unsafe class NestedPagingTests
         Assert.Equal(SvmExitCode.NestedPageFault, bench.Run());
         bench.Cpu.Memory.Write(GuestBench.NestedEntry(Data), Data | Present | Write | User);
         Assert.Equal((SvmExitCode.Vmmcall, 2), (bench.Run(), bench.Cpu.Memory.Read<int>(Data)));
-        Assert.Equal(1, bench.Cpu.Cpu.Statistics.Svm!.Exits(SvmExitCode.NestedPageFault));
+        Assert.Equal(1, bench.Cpu.Cpu.Svm!.Counts.Exits(SvmExitCode.NestedPageFault));
     });
 
     /// <summary>4 guest entries and 4 nested ones for each of the 5 guest-physical addresses.</summary>
@@ -131,7 +131,7 @@ public unsafe class NestedPagingTests
         bench.Vmcb->Rip = GuestBench.GuestCode;
         bench.Vmcb->TlbControl = TlbControl.FlushGuest;
         bench.Guest(a => { });
-        SvmCounts counts = bench.Cpu.Cpu.Statistics.Svm!;
+        SvmCounts counts = bench.Cpu.Cpu.Svm!.Counts;
         (long references, long hits) = (counts.NestedReferences, counts.NestedTlbHits);
         Assert.Equal(SvmExitCode.Vmmcall, bench.Run());
         // A monitor walks for itself, too.

@@ -210,7 +210,7 @@ public unsafe class WorldSwitchTests
         bench.Intercepting(SvmExitCode.Cpuid);
         bench.Run();
         bench.Run();
-        SvmCounts counts = bench.Cpu.Cpu.Statistics.Svm!;
+        SvmCounts counts = bench.Cpu.Cpu.Svm!.Counts;
         Assert.Equal((2L, 2L, 2L), (counts.Entries, counts.Exits(SvmExitCode.Cpuid), counts.AllExits));
     });
 }

@@ -11,8 +11,10 @@ internal sealed unsafe class ShadowPageTables : IShadowForm, IDisposable
 {
     private const int PartsPerTable = 4, EntriesPerPage = 512, LargeShift = 21, PageShift = 12;
     private const ulong AddressMask = 0x000F_FFFF_FFFF_F000;
-    private const ulong Link = PageEntry.Present | PageEntry.Rw | PageEntry.Us | PageEntry.Accessed;
-    private const ulong Leaf = PageEntry.Present | PageEntry.Accessed | PageEntry.Dirty;
+
+    // A bits are the silicon's to set: they tell of uses.
+    private const ulong Link = PageEntry.Present | PageEntry.Rw | PageEntry.Us;
+    private const ulong Leaf = PageEntry.Present | PageEntry.Dirty;
 
     private readonly PhysicalMemory _guest;
     private readonly Cpu _cpu;
@@ -156,7 +158,7 @@ internal sealed unsafe class ShadowPageTables : IShadowForm, IDisposable
             ulong child = Part(table, half), entry = EntryOf(step.Table, narrow ? step.Index * 2 + half : step.Index);
             if (child == 0 || entry == 0)
                 return false;
-            if (*At(entry) == (child | Link))
+            if ((*At(entry) & ~PageEntry.Accessed) == (child | Link))
                 continue;
             Remove(entry);
             *At(entry) = child | Link;
@@ -234,7 +236,7 @@ internal sealed unsafe class ShadowPageTables : IShadowForm, IDisposable
     /// <summary>False if the entry says so already: whatever faulted would do so again.</summary>
     private bool Write(ulong entry, ulong value)
     {
-        if (*At(entry) == value)
+        if ((*At(entry) & ~PageEntry.Accessed) == value)
             return false;
         Remove(entry);
         *At(entry) = value;
@@ -325,6 +327,22 @@ internal sealed unsafe class ShadowPageTables : IShadowForm, IDisposable
             _pages.Free(part);
             part = 0;
         }
+    }
+
+    public bool TakeUse(int table)
+    {
+        bool used = false;
+        foreach (ulong part in _parts.AsSpan(table * PartsPerTable, PartsPerTable))
+        {
+            if (part == 0)
+                continue;
+            foreach (ref ulong entry in new Span<ulong>(At(part), EntriesPerPage))
+            {
+                used |= (entry & PageEntry.Accessed) != 0;
+                entry &= ~PageEntry.Accessed;
+            }
+        }
+        return used;
     }
 
     public void Traced(int page)

@@ -78,10 +78,10 @@ public enum ExitKind
     /// <summary>The guest changed to another address space: its shadow was found, or is new.</summary>
     AddressSpaceSwitch,
 
-    /// <summary>VMRUN: a hypervisor that runs in the machine (SVM) entered its guest, or was refused to.</summary>
+    /// <summary>VMRUN: the machine's monitor, or if it has none a hypervisor that runs in the machine (SVM), entered its guest, or was refused to.</summary>
     GuestEntry,
 
-    /// <summary>#VMEXIT: the guest of such a hypervisor left; the number is the exit code.</summary>
+    /// <summary>#VMEXIT: its guest left; the number is the exit code.</summary>
     GuestExit,
 
     /// <summary>Nested paging of such a guest: walks of nested tables, table entries read by walks in both dimensions, pages that the nested TLB had.</summary>
@@ -162,8 +162,9 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
         for (int vector = 0; vector < c.Exceptions.Length; vector++)
             Add(ExitKind.Exception, c.Exceptions[vector], vector, ExceptionName.Of(vector));
         AddPaging(in c.Paging);
-        if (c.Svm is { } svm)
-            AddSvm(svm);
+        // Those of a monitor, or of a hypervisor that has none above it.
+        if ((cpu.Silicon ?? cpu).Svm is { } svm)
+            AddSvm(svm.Counts);
         foreach (TranslationKind kind in Enum.GetValues<TranslationKind>())
             Add(ExitKind.Callout, c.Callouts[(int)kind], null, CalloutName(kind));
         return new MachineStatistics(cpu.State->Retired, exits) { ReasonCounts = log?.Snapshot() ?? [], NanosecondsPerTick = log?.NanosecondsPerTick ?? 0 };

@@ -9,6 +9,9 @@ internal interface IShadowForm
     /// <summary>A table was given up.</summary>
     void Released(int table);
 
+    /// <summary>Whether hardware has walked through a table since this was last asked.</summary>
+    bool TakeUse(int table);
+
     /// <summary>Stores to a page of host memory are to be told of from now on.</summary>
     void Traced(int page);
 }

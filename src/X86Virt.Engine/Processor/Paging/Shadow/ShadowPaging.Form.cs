@@ -17,7 +17,7 @@ public sealed unsafe partial class ShadowPaging
         }
     }
 
-    /// <summary>Whether hardware walks the other form. Uses of tables are unseen then, and none is left without a shadow, however often it is stored into.</summary>
+    /// <summary>Whether hardware walks the other form. Uses of tables are told by its A bits alone then, and none is left without a shadow, however often it is stored into.</summary>
     internal bool FormIsWalked { get; set; }
 
     /// <summary>Which format the tables in force have, and their topmost level.</summary>

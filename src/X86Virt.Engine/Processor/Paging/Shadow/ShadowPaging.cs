@@ -404,7 +404,7 @@ public sealed unsafe partial class ShadowPaging : IDisposable
         {
             ShadowTable* t = _tables[table];
             next = t->Next;
-            if (!_walking && (++t->Writes > WriteLimit || IsChurned(t)))
+            if (!_walking && (IsUnused(table, t) || IsChurned(t)))
             {
                 _tables.Release(table);
                 _cpu.Statistics.Paging.TablesDropped++;
@@ -426,6 +426,18 @@ public sealed unsafe partial class ShadowPaging : IDisposable
         ShadowTable* t = _tables[first];
         if ((Entry(t, offset / _cpu.PageTables[t->Format].EntrySize) & PageEntry.Present) == 0)
             counts.TraceClears++;
+    }
+
+    /// <summary>Counts a store; true if there were too many since the table was last used.</summary>
+    private bool IsUnused(int table, ShadowTable* t)
+    {
+        if (++t->Writes <= WriteLimit)
+            return false;
+        // Uses by hardware are seen in its own form alone.
+        if (!FormIsWalked || !_tables.Form!.TakeUse(table))
+            return true;
+        t->Writes = 0;
+        return false;
     }
 
     /// <summary>Charges a store; true if the table is better left without a shadow for a while.</summary>
