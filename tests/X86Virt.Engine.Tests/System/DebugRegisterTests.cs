@@ -122,6 +122,50 @@ public unsafe class DebugRegisterTests
         Assert.Equal(0UL, s->DebugCtl);
     });
 
+    private const ulong LastBranchFrom = 0x1DB;
+
+    private static ulong ReadMsr(BareCpu cpu, ulong index)
+    {
+        Assert.True(ModelSpecificRegisters.TryRead(cpu.Cpu, (uint)index, out ulong value));
+        return value;
+    }
+
+    /// <summary>Between two writes of DebugCtl a branch that is taken, and one that is not; another behind them.</summary>
+    [Fact]
+    public void BranchesAreRecordedWhileDebugCtlSaysSo() => OnEveryEngine(64, cpu =>
+    {
+        byte[] code = BareCpu.Assemble(64, a =>
+        {
+            a.mov(ecx, 0x1D9);
+            a.mov(eax, 1);
+            a.xor(edx, edx);
+            a.wrmsr();
+            // JMP over a byte.
+            a.db(0xEB, 0x01, 0xCC);
+            a.xor(eax, eax);
+            // JNE over a byte.
+            a.db(0x75, 0x01, 0x90);
+            a.wrmsr();
+            a.db(0xEB, 0x01, 0xCC);
+            a.nop();
+        });
+        Assert.Null(cpu.Execute(code, 11));
+        Assert.Equal((0UL, BareCpu.CodeAddress + (ulong)code.Length), (cpu.State->DebugCtl, cpu.State->Rip));
+        Assert.Equal((BareCpu.CodeAddress + 14, BareCpu.CodeAddress + 17), (ReadMsr(cpu, LastBranchFrom), ReadMsr(cpu, LastBranchFrom + 1)));
+        Assert.Equal(Attention.None, cpu.State->Attention & Attention.Step);
+    });
+
+    /// <summary>#DB ends it, and leaves the record as it was.</summary>
+    [Fact]
+    public void ADebugExceptionEndsTheRecordingOfBranches() => OnEveryEngine(64, cpu =>
+    {
+        cpu.State->DebugCtl = 1;
+        cpu.State->Dr[7] |= 1 << 13;
+        DebugRegisters.Changed(cpu.State);
+        cpu.Execute(BareCpu.Assemble(64, a => { a.db(0xEB, 0x01, 0xCC); a.mov(rax, dr0); }), 2);
+        Assert.Equal((0UL, BareCpu.CodeAddress, BareCpu.CodeAddress + 3), (cpu.State->DebugCtl, ReadMsr(cpu, LastBranchFrom), ReadMsr(cpu, LastBranchFrom + 1)));
+    });
+
     [Fact]
     public void RegistersAboveFifteenAreInvalid() => OnEveryEngine(64, cpu =>
         // MOV RAX, DR8

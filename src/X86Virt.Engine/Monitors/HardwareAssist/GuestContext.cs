@@ -117,6 +117,7 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, GuestPaging pa
         to->Xcr0 = from->Xcr0;
         to->TscAux = from->TscAux;
         to->DebugCtl = from->DebugCtl;
+        to->LastBranches = from->LastBranches;
         to->MonitorArmed = from->MonitorArmed;
         to->RandomState = from->RandomState;
         to->Mxcsr = from->Mxcsr;
