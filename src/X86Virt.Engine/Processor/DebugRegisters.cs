@@ -117,6 +117,13 @@ public static unsafe class DebugRegisters
         s->Attend(Attention.DebugTrap);
     }
 
+    /// <summary>No trap is pending any more.</summary>
+    internal static void ForgetTrap(CpuState* s)
+    {
+        s->PendingDebug = 0;
+        s->Attended(Attention.DebugTrap);
+    }
+
     /// <summary>Shows in DR6 what a #DB is about, lifts the protection of the debug registers and ends single-stepping by branches and their recording.</summary>
     internal static void Report(CpuState* s, uint bits)
     {

@@ -201,8 +201,7 @@ internal sealed unsafe partial class SvmUnit
     private static void LoadBoundary(CpuState* s, ulong rflags, bool guestShadow)
     {
         s->StepArmed = false;
-        s->PendingDebug = 0;
-        s->Attended(Attention.DebugTrap);
+        DebugRegisters.ForgetTrap(s);
         InstructionBoundary.Clear(s);
         InstructionBoundary.SetResume(s, null, (rflags & Flags.Rf) != 0);
         if (guestShadow)
