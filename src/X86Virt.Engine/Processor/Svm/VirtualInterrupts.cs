@@ -16,8 +16,10 @@ internal sealed unsafe partial class SvmUnit
         return IsVirtualDue(s) && Intercept.Takes(s, null, SvmExitCode.VirtualIntr);
     }
 
-    private bool IsVirtualDue(CpuState* s)
-        => _virtualInterrupt.Requested && _virtualInterrupt.Passes && (s->SystemFlags & Flags.If) != 0 && (!UsesVirtualGif || _virtualInterrupt.GlobalInterrupts);
+    private bool IsVirtualDue(CpuState* s) => IsVirtualReady && (s->SystemFlags & Flags.If) != 0;
+
+    /// <summary>A virtual interrupt waits for nothing but the guest's RFLAGS.IF.</summary>
+    private bool IsVirtualReady => _virtualInterrupt.Requested && _virtualInterrupt.Passes && (!UsesVirtualGif || _virtualInterrupt.GlobalInterrupts);
 
     private bool UsesVirtualGif => _virtualInterrupt.VirtualizesGif && Capabilities.Has(SvmFeatures.VirtualGif);
 
