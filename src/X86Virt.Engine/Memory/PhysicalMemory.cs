@@ -115,16 +115,35 @@ public sealed unsafe class PhysicalMemory : IDisposable
     /// <summary>Reads and writes that nothing answered.</summary>
     public long UnclaimedAccesses { get; private set; }
 
+    /// <summary>The A20 gate is open.</summary>
     public bool A20
     {
-        get => AddressMask == ~0UL;
+        get;
         set
         {
-            if (value == A20)
-                return;
-            AddressMask = value ? ~0UL : ~(1UL << 20);
-            MapChanged?.Invoke();
+            field = value;
+            ConnectA20();
         }
+    } = true;
+
+    /// <summary>Address line 20 is connected whatever the gate says: the processor does not look at it (VM_CR.DIS_A20M).</summary>
+    public bool IgnoresA20Gate
+    {
+        get;
+        set
+        {
+            field = value;
+            ConnectA20();
+        }
+    }
+
+    private void ConnectA20()
+    {
+        ulong mask = A20 || IgnoresA20Gate ? ~0UL : ~(1UL << 20);
+        if (mask == AddressMask)
+            return;
+        AddressMask = mask;
+        MapChanged?.Invoke();
     }
 
     /// <summary>Makes RAM from <paramref name="ramOffset"/> on appear at <paramref name="address"/>.</summary>

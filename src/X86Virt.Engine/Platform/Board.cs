@@ -76,7 +76,8 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         Pic = Add(new Pic(OnPicOutput));
         Interrupts = new InterruptRouter(Pic, IoApic);
         Apic.LintUnmasked += SignalInterrupt;
-        Apic.InitReceived += RequestReset;
+        Apic.InitReceived += OnInit;
+        Apic.SmiReceived += OnSmi;
 
         IrqLine timerLine = Interrupts.CreateLine(InterruptRouter.TimerIrq), rtcLine = Interrupts.CreateLine(Rtc.Irq);
         Pit = Add(new Pit(Clock, Events, timerLine));
@@ -192,6 +193,23 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         Stop();
     }
 
+    // Only SVM can have a processor hold INIT or SMI off, or leave a guest for it. A monitor's guest is not asked: the monitor does not intercept them.
+    private bool HoldsSignals => _cpu.Svm != null && _cpu.Silicon == null;
+
+    private void OnInit()
+    {
+        if (HoldsSignals)
+            _cpu.RaiseSignal(init: true);
+        else
+            RequestReset();
+    }
+
+    private void OnSmi()
+    {
+        if (HoldsSignals)
+            _cpu.RaiseSignal(init: false);
+    }
+
     private void RequestPowerOff()
     {
         _powerOff = true;
@@ -269,7 +287,7 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
 
     public bool TimeStampCountsInstructions => Clock.Mode == ClockMode.Virtual;
 
-    /// <summary>A triple fault resets the PC; what the machine makes of it is its owner's business.</summary>
+    /// <summary>A triple fault resets the PC, and so does an INIT; what the machine makes of it is its owner's business.</summary>
     public void ProcessorShutdown() => RequestReset();
 
     public void Dispose() => _activity.Dispose();

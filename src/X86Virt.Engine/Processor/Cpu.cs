@@ -44,7 +44,7 @@ public sealed unsafe class Cpu : IDisposable
             Svm = new SvmUnit(this) { HasExternalHost = records != null };
         }
         PageTables = (PageTableFormat*)NativeMemory.Alloc(PageTableFormat.SizeOfAll);
-        PageTableFormat.Describe(PageTables, PhysicalAddressBits, HasGigabytePages);
+        PageTableFormat.Describe(PageTables, PhysicalAddressBits, HasGigabytePages, ignoresTableGlobal: model.IsIntel);
         memory.MapChanged += OnMapChanged;
         Reset();
     }
@@ -166,6 +166,16 @@ public sealed unsafe class Cpu : IDisposable
     public void RaiseNmi()
     {
         State->NmiPending = true;
+        RequestAttention(Attention.Interrupt);
+    }
+
+    /// <summary>An INIT or SMI message waits to be accepted, on a processor that has SVM; callable from the thread that runs it.</summary>
+    internal void RaiseSignal(bool init)
+    {
+        if (init)
+            State->InitPending = true;
+        else
+            State->SmiPending = true;
         RequestAttention(Attention.Interrupt);
     }
 

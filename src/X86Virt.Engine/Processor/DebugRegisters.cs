@@ -6,8 +6,14 @@ public static unsafe class DebugRegisters
     // DR6 bits.
     internal const uint BreakpointMask = 0xF, GeneralDetect = 1 << 13, SingleStep = 1 << 14, TaskSwitch = 1 << 15;
 
+    /// <summary>DebugCtl.LBR: branches are recorded (<see cref="LastBranches"/>).</summary>
+    internal const ulong RecordBranches = 1 << 0;
+
     /// <summary>DebugCtl.BTF: TF traps behind branches only.</summary>
     internal const ulong BranchSingleStep = 1 << 1;
+
+    /// <summary>LBR, BTF and the pin controls of DebugCtl.</summary>
+    internal const ulong ControlWritable = 0x3F;
 
     internal const ulong Dr6Fixed = 0xFFFF_0FF0, Dr6Writable = 0xE00F;
     internal const ulong Dr7Fixed = 0x400, Dr7Writable = 0xFFFF_23FF, Dr7GeneralDetect = 1 << 13;
@@ -111,14 +117,22 @@ public static unsafe class DebugRegisters
         s->Attend(Attention.DebugTrap);
     }
 
-    /// <summary>Shows in DR6 what a #DB is about, lifts the protection of the debug registers and ends single-stepping by branches.</summary>
+    /// <summary>No trap is pending any more.</summary>
+    internal static void ForgetTrap(CpuState* s)
+    {
+        s->PendingDebug = 0;
+        s->Attended(Attention.DebugTrap);
+    }
+
+    /// <summary>Shows in DR6 what a #DB is about, lifts the protection of the debug registers and ends single-stepping by branches and their recording.</summary>
     internal static void Report(CpuState* s, uint bits)
     {
         if ((bits & BreakpointMask) != 0)
             s->Dr[6] &= ~(ulong)BreakpointMask;
         s->Dr[6] |= bits;
         s->Dr[7] &= ~Dr7GeneralDetect;
-        s->DebugCtl &= ~BranchSingleStep;
+        s->DebugCtl &= ~(BranchSingleStep | RecordBranches);
+        FlagsChange.Watch(s);
     }
 
     /// <summary>DR0 to DR3 or DR7 changed: which pages and instructions are watched did, too.</summary>

@@ -31,6 +31,6 @@ public interface IProcessorBus
     /// <summary>Whether it advances by one with each retired instruction, for as long as the engine runs.</summary>
     bool TimeStampCountsInstructions { get; }
 
-    /// <summary>A triple fault: the board resets or the machine stops.</summary>
+    /// <summary>A triple fault, or an INIT: the board resets or the machine stops.</summary>
     void ProcessorShutdown();
 }

@@ -102,7 +102,7 @@ public sealed unsafe class GenerationTests : IDisposable
     [Theory]
     [InlineData(ProcessorGeneration.FirstGeneration, 64, 0)]
     [InlineData(ProcessorGeneration.NestedPaging, 64, 0b1101)]
-    [InlineData(ProcessorGeneration.Current, 0x8000, 0x14FD)]
+    [InlineData(ProcessorGeneration.Current, 0x8000, 0x1_14FF)]
     public void TheSiliconReportsWhatItHas(ProcessorGeneration generation, uint asids, uint features)
     {
         using var cpu = new BareCpu(32, guest => new Engine.Monitors.HardwareAssist(guest, PagingKind.Shadow, ShadowPaging.DefaultTables, generation, silicon => new Interpreter(silicon)));

@@ -131,7 +131,7 @@ public sealed unsafe class ShadowDifferentialTests
             return 0;
         ulong entry = (level > 1 ? Table(random, level - 1) : (ulong)random.Next(random.Next(8) == 0 ? TablePages : Pages) << 12) | PageEntry.Present;
         foreach ((ulong bit, int percent) in (ReadOnlySpan<(ulong, int)>)
-            [(PageEntry.Rw, 85), (PageEntry.Us, 85), (PageEntry.Accessed, 50), (PageEntry.Dirty, 40), (PageEntry.Global, 20), (PageEntry.Ps, level == 2 ? 15 : 1), (PageEntry.Nx, 5)])
+            [(PageEntry.Rw, 85), (PageEntry.Us, 85), (PageEntry.Accessed, 50), (PageEntry.Dirty, 40), (PageEntry.Global, level > 2 ? 0 : 20), (PageEntry.Ps, level == 2 ? 15 : 1), (PageEntry.Nx, 5)])
         {
             if (random.Next(100) < percent)
                 entry |= bit;

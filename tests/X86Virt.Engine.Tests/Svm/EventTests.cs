@@ -147,6 +147,22 @@ public unsafe class EventTests
         Assert.Equal((true, true), (bench.State->GlobalInterruptsOff, bench.Cpu.Bus.InterruptPending));
     });
 
+    /// <summary>The guest has halted with IF clear, which concerns virtual interrupts only; it goes on behind HLT.</summary>
+    [Fact]
+    public void AHaltedGuestIsLeftForAnInterruptOfTheHosts() => GuestBench.OnEveryEngine(bench =>
+    {
+        bench.Vmcb->VirtualInterrupt = new VirtualInterrupt(1UL << 24);
+        bench.Intercepting(SvmExitCode.Intr);
+        bench.State->GlobalInterruptsOff = true;
+        bench.State->SystemFlags |= Flags.If;
+        bench.Guest(a => { a.hlt(); a.nop(); });
+        bench.Enter(100);
+        Assert.Equal((true, true), (bench.State->GuestMode, bench.State->Halted));
+        RaiseInterrupt(bench);
+        bench.Cpu.Continue();
+        Assert.Equal((SvmExitCode.Intr, Code + 1, false), (bench.Vmcb->ExitCode, bench.Vmcb->Rip, bench.State->GuestMode));
+    });
+
     [Fact]
     public void InterruptsThatAreNotInterceptedAreTheGuests() => GuestBench.OnEveryEngine(bench =>
     {

@@ -96,6 +96,18 @@ public unsafe class InterceptTests
         Assert.Equal(GuestBench.GuestCode + (ulong)(code.Length - tail), bench.Vmcb->Rip);
     }, "Monitor");
 
+    /// <summary>LMSW leaves whatever it changes, as it would where all writes are intercepted (15.8.1).</summary>
+    [Theory]
+    [InlineData((int)Cr0.Mp)]
+    [InlineData(0)]
+    public void LmswIsASelectiveWriteInAnyCase(int bits) => GuestBench.OnEveryEngine(bench =>
+    {
+        bench.Vmcb->Cr0 &= ~Cr0.Mp;
+        bench.Guest(a => { a.smsw(eax); a.or(eax, bits); a.lmsw(ax); });
+        bench.Intercepting(SvmExitCode.Cr0SelectiveWrite);
+        Assert.Equal((SvmExitCode.Cr0SelectiveWrite, 0UL, 0UL), (bench.Run(), bench.Vmcb->ExitInfo1, bench.Vmcb->Cr0 & Cr0.Mp));
+    });
+
     [Fact]
     public void ExceptionsOfTheInstructionComeFirst() => GuestBench.OnEveryEngine(bench =>
     {

@@ -247,4 +247,26 @@ public unsafe class NestedPagingTests
         v->Rax = 0x9_1020;
         Assert.Equal((SvmExitCode.Exception0 + 14, 9UL, 0x4000_0000UL), (bench.Run(), v->ExitInfo1, v->ExitInfo2));
     });
+
+    /// <summary>The host has no NX, but SMEP: fetches are told from reads, too.</summary>
+    [Fact]
+    public void FaultsTellOfFetchesUnderSmep() => OnEveryEngine(bench =>
+    {
+        bench.State->Efer &= ~Efer.Nxe;
+        bench.State->Cr4 |= Cr4.Smep;
+        bench.Cpu.Memory.Write(GuestBench.NestedEntry(GuestBench.GuestCode), GuestBench.GuestCode | Present | Write);
+        bench.Guest(a => a.nop());
+        Assert.Equal((SvmExitCode.NestedPageFault, Final | 0x15, GuestBench.GuestCode), (bench.Run(), bench.Vmcb->ExitInfo1, bench.Vmcb->ExitInfo2));
+    });
+
+    /// <summary>G is reserved in the upper entries that lead to tables.</summary>
+    [Theory]
+    [InlineData(0UL)]
+    [InlineData(0x1000UL)]
+    public void ATableIsNotGlobal(ulong table) => OnEveryEngine(bench =>
+    {
+        bench.Cpu.Memory.Write(GuestBench.NestedTables + table, GuestBench.NestedTables + table + 0x1000 | Present | Write | User | 0x100);
+        bench.Guest(a => a.nop());
+        Assert.Equal((SvmExitCode.NestedPageFault, Table | 0xF), (bench.Run(), bench.Vmcb->ExitInfo1));
+    });
 }

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using X86Virt.Engine.Memory;
 using X86Virt.Engine.Processor;
 using X86Virt.Engine.Tests.SystemInstructions;
 using Xunit;
@@ -73,6 +74,7 @@ public unsafe class WorldSwitchTests
         ["long mode without PE"] = b => b.Vmcb->Cr0 &= ~Cr0.Pe,
         ["CS.L and CS.D"] = b => b.Vmcb->Cs.Attributes |= SegmentAttributes.Big,
         ["port map beyond memory"] = b => b.Vmcb->PortMap = (1UL << 40) - 0x2000,
+        ["MSR map up to the end of memory"] = b => b.Vmcb->MsrMap = (1UL << 40) - 0x2000 + 5,
         ["MSR map beyond memory"] = b => b.Vmcb->MsrMap = (1UL << 40) - 0x1000,
         ["event type 1"] = b => b.Vmcb->EventInjection = new VmcbEvent(GuestBench.Valid | 1 << 8),
         ["exception 2"] = b => b.Vmcb->EventInjection = new VmcbEvent(GuestBench.Valid | 3 << 8 | 2),
@@ -92,6 +94,47 @@ public unsafe class WorldSwitchTests
         Mistakes[name](bench);
         Assert.Equal((SvmExitCode.Invalid, Code, true), (bench.Run(), bench.Vmcb->Rip, bench.State->GlobalInterruptsOff));
         Assert.Equal(GuestBench.VmcbAddress, bench.State->Rax);
+    });
+
+    /// <summary>Of the port map's third page only three bits are used.</summary>
+    [Fact]
+    public void ThePortMapMayLieInTheLastThreePages() => GuestBench.OnEveryEngine(bench =>
+    {
+        bench.Guest(a => a.nop());
+        bench.Vmcb->PortMap = (1UL << 40) - 0x3000;
+        Assert.Equal(SvmExitCode.Vmmcall, bench.Run());
+    });
+
+    /// <summary>TF of the host has its trap behind VMRUN, which is over when the guest has been left; the guest's TF is its own.</summary>
+    [Fact]
+    public void ASingleStepOverVmrunEndsBehindIt() => GuestBench.OnEveryEngine(bench =>
+    {
+        BareCpu cpu = bench.Cpu;
+        cpu.State->Idtr = new DescriptorTableRegister { Base = GuestBench.GuestIdt, Limit = 0xFFF };
+        cpu.State->Gdtr = new DescriptorTableRegister { Base = GuestBench.GuestIdt + 0x1000, Limit = 0x7F };
+        ulong handler = bench.Gate(1);
+        cpu.Memory.Write(handler, (byte)0xF4);
+        bench.Guest(a => { a.nop(); a.nop(); });
+        cpu.State->Rax = GuestBench.VmcbAddress;
+        byte[] code = BareCpu.Assemble(64, a => { a.pushfq(); a.or(__qword_ptr[rsp], 0x100); a.popfq(); a.vmrun(); });
+        cpu.Run([.. code, 0x90, 0x90], 20);
+        Assert.Equal((SvmExitCode.Vmmcall, Code + 2), (bench.Vmcb->ExitCode, bench.Vmcb->Rip));
+        Assert.Equal((handler + 1, BareCpu.CodeAddress + (ulong)code.Length), (cpu.State->Rip, cpu.Memory.Read<ulong>(cpu.State->Rsp)));
+        Assert.Equal(1UL << 14, cpu.State->Dr[6] & 1 << 14);
+    });
+
+    [Fact]
+    public void AGuestsSingleStepEndsBehindItsFirstInstruction() => GuestBench.OnEveryEngine(bench =>
+    {
+        ulong handler = bench.Gate(1);
+        bench.Vmcb->Rflags |= Flags.Tf;
+        bench.Guest(a => { a.nop(); a.nop(); });
+        Assert.Equal((SvmExitCode.Vmmcall, handler, Code + 1), (bench.Run(), bench.Vmcb->Rip, bench.Cpu.Memory.Read<ulong>(bench.Vmcb->Rsp)));
+        // An instruction that leaves has not completed.
+        bench.SetUp();
+        bench.Vmcb->Rflags |= Flags.Tf;
+        bench.Guest(_ => { });
+        Assert.Equal((SvmExitCode.Vmmcall, Code), (bench.Run(), bench.Vmcb->Rip));
     });
 
     [Theory]
@@ -136,11 +179,23 @@ public unsafe class WorldSwitchTests
     });
 
     [Fact]
+    public void VmCrHasTheProcessorIgnoreTheA20Gate() => GuestBench.OnEveryEngine(bench =>
+    {
+        PhysicalMemory memory = bench.Cpu.Memory;
+        memory.A20 = false;
+        Assert.Equal(~(1UL << 20), memory.AddressMask);
+        Assert.True(ModelSpecificRegisters.TryWrite(bench.Cpu.Cpu, 0xC001_0114, 4));
+        Assert.Equal((~0UL, false), (memory.AddressMask, memory.A20));
+        Assert.True(ModelSpecificRegisters.TryWrite(bench.Cpu.Cpu, 0xC001_0114, 0));
+        Assert.Equal(~(1UL << 20), memory.AddressMask);
+    });
+
+    [Fact]
     public void CpuidReportsWhatThereIs() => GuestBench.OnEveryEngine(bench =>
     {
         bench.State->Rax = 0x8000_000A;
         Assert.Null(bench.Cpu.Execute(64, a => a.cpuid()));
-        Assert.Equal((1UL, 0x14FDUL), (bench.State->Rax, bench.State->Rdx));
+        Assert.Equal((1UL, 0x1_14FFUL), (bench.State->Rax, bench.State->Rdx));
         bench.State->Rax = 0x8000_0001;
         Assert.Null(bench.Cpu.Execute(64, a => a.cpuid()));
         Assert.Equal(4UL, bench.State->Rcx & 4);

@@ -1,3 +1,4 @@
+using Iced.Intel;
 using X86Virt.Engine.Processor;
 using Xunit;
 using static Iced.Intel.AssemblerRegisters;
@@ -121,6 +122,96 @@ public unsafe class DebugRegisterTests
         Assert.Equal(1UL << 14, s->Dr[6] & 1 << 14);
         Assert.Equal(0UL, s->DebugCtl);
     });
+
+    private const ulong LastBranchFrom = 0x1DB;
+
+    private static ulong ReadMsr(BareCpu cpu, ulong index)
+    {
+        Assert.True(ModelSpecificRegisters.TryRead(cpu.Cpu, (uint)index, out ulong value));
+        return value;
+    }
+
+    /// <summary>Between two writes of DebugCtl a branch that is taken, and one that is not; another behind them.</summary>
+    [Fact]
+    public void BranchesAreRecordedWhileDebugCtlSaysSo() => OnEveryEngine(64, cpu =>
+    {
+        byte[] code = BareCpu.Assemble(64, a =>
+        {
+            a.mov(ecx, 0x1D9);
+            a.mov(eax, 1);
+            a.xor(edx, edx);
+            a.wrmsr();
+            // JMP over a byte.
+            a.db(0xEB, 0x01, 0xCC);
+            a.xor(eax, eax);
+            // JNE over a byte.
+            a.db(0x75, 0x01, 0x90);
+            a.wrmsr();
+            a.db(0xEB, 0x01, 0xCC);
+            a.nop();
+        });
+        Assert.Null(cpu.Execute(code, 11));
+        Assert.Equal((0UL, BareCpu.CodeAddress + (ulong)code.Length), (cpu.State->DebugCtl, cpu.State->Rip));
+        Assert.Equal((BareCpu.CodeAddress + 14, BareCpu.CodeAddress + 17), (ReadMsr(cpu, LastBranchFrom), ReadMsr(cpu, LastBranchFrom + 1)));
+        Assert.Equal(Attention.None, cpu.State->Attention & Attention.Step);
+    });
+
+    /// <summary>#DB ends it, and leaves the record as it was.</summary>
+    [Fact]
+    public void ADebugExceptionEndsTheRecordingOfBranches() => OnEveryEngine(64, cpu =>
+    {
+        cpu.State->DebugCtl = 1;
+        cpu.State->Dr[7] |= 1 << 13;
+        DebugRegisters.Changed(cpu.State);
+        cpu.Execute(BareCpu.Assemble(64, a => { a.db(0xEB, 0x01, 0xCC); a.mov(rax, dr0); }), 2);
+        Assert.Equal((0UL, BareCpu.CodeAddress, BareCpu.CodeAddress + 3), (cpu.State->DebugCtl, ReadMsr(cpu, LastBranchFrom), ReadMsr(cpu, LastBranchFrom + 1)));
+    });
+
+    private const ulong Idt = 0x5_0000, Handlers = 0x5_8000;
+
+    /// <summary>Gates of 64-bit mode for #DB and #BP.</summary>
+    private static void SetHandlers(BareCpu cpu, Action<Assembler> debug, Action<Assembler> breakpoint)
+    {
+        cpu.State->Idtr = new DescriptorTableRegister { Base = Idt, Limit = 0xFFF };
+        cpu.State->Gdtr = new DescriptorTableRegister { Base = Idt + 0x1000, Limit = 0x7F };
+        cpu.Memory.Write(Idt + 0x1008, 0x00AF_9B00_0000_FFFFUL);
+        cpu.Memory.Write(Idt + 0x1010, 0x00CF_9300_0000_FFFFUL);
+        foreach ((ulong vector, Action<Assembler> write) in (ReadOnlySpan<(ulong, Action<Assembler>)>)[(1, debug), (3, breakpoint)])
+        {
+            ulong handler = Handlers + vector * 0x100;
+            cpu.Memory.Write(Idt + vector * 16, (handler & 0xFFFF) | 8UL << 16 | 0x8EUL << 40 | (handler >> 16) << 48);
+            cpu.Memory.Write(handler, BareCpu.Assemble(64, write, handler));
+        }
+    }
+
+    [Fact]
+    public void ASingleStepBehindHltEndsTheHalt() => OnEveryEngine(64, cpu =>
+    {
+        SetHandlers(cpu, a => { a.mov(ebx, 0x77); a.hlt(); }, a => a.hlt());
+        cpu.State->SystemFlags |= Flags.Tf;
+        FlagsChange.Watch(cpu.State);
+        cpu.Execute(64, a => { a.hlt(); a.nop(); }, 4);
+        Assert.Equal((0x77UL, BareCpu.CodeAddress + 1), (cpu.State->Rbx, cpu.Memory.Read<ulong>(cpu.State->Rsp)));
+    });
+
+    /// <summary>
+    /// The trap of a data breakpoint waits behind MOV SS. INT1 takes it along; the handler of INT3 begins with it. Not with HardwareAssist, whose monitor
+    /// does not carry a trap that is held off from an instruction that it emulates to the silicon.
+    /// </summary>
+    [Theory]
+    [InlineData(0xF1, 1, 0)]
+    [InlineData(0xCC, 1, 1)]
+    public void ATrapHeldOffByMovSsComesOnce(byte instruction, ulong debug, ulong breakpoint) => OnEveryEngine(64, cpu =>
+    {
+        SetHandlers(cpu, a => { a.inc(ebx); a.iretq(); }, a => { a.inc(esi); a.iretq(); });
+        cpu.Memory.Write(Data, (ushort)0x10);
+        cpu.State->Rdi = Data;
+        cpu.State->Dr[0] = Data;
+        cpu.State->Dr[7] |= 0x000F_0001;
+        DebugRegisters.Changed(cpu.State);
+        cpu.Execute(64, a => { a.mov(ss, __word_ptr[rdi]); a.db(instruction); a.hlt(); }, 20);
+        Assert.Equal((debug, breakpoint, 1UL), (cpu.State->Rbx, cpu.State->Rsi, cpu.State->Dr[6] & 15));
+    }, null, "Svm");
 
     [Fact]
     public void RegistersAboveFifteenAreInvalid() => OnEveryEngine(64, cpu =>

@@ -176,7 +176,7 @@ public unsafe class PagingTests
         }
     }
 
-    // Bits of a wide entry that are free in long mode but reserved under PAE; bit 7 of upper levels; gaps below large frames.
+    // Bits of a wide entry that are free in long mode but reserved under PAE; bits 7 and 8 of upper levels; gaps below large frames.
     [Theory]
     [InlineData(PagingMode.Level4, 1, 1UL << 52, false)]
     [InlineData(PagingMode.Level4, 1, 1UL << 62, false)]
@@ -184,6 +184,10 @@ public unsafe class PagingTests
     [InlineData(PagingMode.Pae, 2, 1UL << 62, true)]
     [InlineData(PagingMode.Level4, 4, Large, true)]
     [InlineData(PagingMode.Level5, 5, Large, true)]
+    [InlineData(PagingMode.Level4, 4, Global, true)]
+    [InlineData(PagingMode.Level4, 3, Global, true)]
+    [InlineData(PagingMode.Level4, 2, Global, false)]
+    [InlineData(PagingMode.Level5, 5, Global, true)]
     [InlineData(PagingMode.Level4, 3, Large | 1UL << 13, true)]
     [InlineData(PagingMode.Level4, 3, Large | 1UL << 29, true)]
     [InlineData(PagingMode.Level4, 2, Large | 1UL << 13, true)]

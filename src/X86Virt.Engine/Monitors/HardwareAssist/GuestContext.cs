@@ -117,6 +117,7 @@ internal sealed unsafe class GuestContext(Cpu guest, Cpu silicon, PagingLevels p
         to->Xcr0 = from->Xcr0;
         to->TscAux = from->TscAux;
         to->DebugCtl = from->DebugCtl;
+        to->LastBranches = from->LastBranches;
         to->MonitorArmed = from->MonitorArmed;
         if (from->MonitorArmed)
         {

@@ -61,8 +61,8 @@ public sealed unsafe partial class LocalApic : Device, IMmioDevice
     /// <summary>A level-triggered interrupt ended: its vector, for the I/O APIC.</summary>
     public event Action<byte>? EndOfInterrupt;
 
-    /// <summary>An INIT message arrived.</summary>
-    public event Action? InitReceived;
+    /// <summary>An INIT or SMI message arrived.</summary>
+    public event Action? InitReceived, SmiReceived;
 
     public override void Reset()
     {
@@ -157,8 +157,11 @@ public sealed unsafe partial class LocalApic : Device, IMmioDevice
             case ApicDelivery.Init:
                 InitReceived?.Invoke();
                 return true;
+            case ApicDelivery.Smi:
+                SmiReceived?.Invoke();
+                return true;
             default:
-                // No SMM; start-up messages mean nothing to a processor that runs.
+                // Start-up messages mean nothing to a processor that runs.
                 return false;
         }
     }
@@ -219,6 +222,8 @@ public sealed unsafe partial class LocalApic : Device, IMmioDevice
             return;
         if (Delivery(entry) == ApicDelivery.Nmi)
             RaiseNmi();
+        else if (Delivery(entry) == ApicDelivery.Smi)
+            SmiReceived?.Invoke();
         else if (Delivery(entry) == ApicDelivery.Fixed)
             Accept((byte)entry, level: false);
     }

@@ -12,7 +12,7 @@ internal static unsafe class EventDelivery
         CpuState* s = cpu.State;
         if (!Settle(cpu) || ((s->Attention & Attention.Interrupt) != 0 && !ServiceInterrupts(cpu)))
             return false;
-        if ((s->Attention & Attention.VmExit) != 0)
+        if ((s->Attention & (Attention.Exception | Attention.VmExit)) != 0)
             return Service(cpu);
         return (s->Attention & (Attention.Stop | Attention.Halt)) == 0;
     }
@@ -50,6 +50,8 @@ internal static unsafe class EventDelivery
                 s->InterruptDeferred = true;
                 return true;
             }
+            if ((s->InitPending || s->SmiPending) && !cpu.Svm!.AcceptSignals())
+                return true;
             if (s->GuestMode && cpu.Svm!.TakesInterrupt())
                 return true;
             InterruptEvent e;
@@ -86,7 +88,7 @@ internal static unsafe class EventDelivery
     private static bool Transferred(CpuState* s, ulong rip, Op* executed)
         => s->Rip != rip + executed->Length && (s->Rip != rip || (executed->Flags & (OpFlags.Rep | OpFlags.Repne)) == 0);
 
-    /// <summary>Executes one instruction under single step, breakpoints or an interrupt shadow.</summary>
+    /// <summary>Executes one instruction under single step, breakpoints, the recording of branches or an interrupt shadow.</summary>
     public static void StepWatched(Cpu cpu, Interpreter interpreter)
     {
         CpuState* s = cpu.State;
@@ -101,10 +103,14 @@ internal static unsafe class EventDelivery
             }
         }
         ulong rip = s->Rip;
+        bool guest = s->GuestMode;
         s->StepArmed = (s->SystemFlags & Flags.Tf) != 0;
         interpreter.Execute();
         if ((s->Attention & (Attention.Exception | Attention.VmExit)) != 0)
             return;
+        // A world switch is no branch.
+        if (LastBranches.AreRecorded(s) && s->GuestMode == guest && Transferred(s, rip, interpreter.Executed))
+            s->LastBranches.Record(rip, s->Rip);
         if (resume && s->Rip == rip)
             InstructionBoundary.SetResume(s, null, true);
         if (s->StepArmed && InstructionBoundary.Shadow(s) != InterruptShadow.MovSs

@@ -53,10 +53,12 @@ internal static unsafe class ExceptionDelivery
         }
     }
 
-    /// <summary>A debug trap: goes to its handler with RIP behind the instruction that caused it.</summary>
+    /// <summary>A debug trap: goes to its handler with RIP behind the instruction that caused it. Behind HLT it ends the halt.</summary>
     public static bool DeliverDebugTrap(Cpu cpu)
     {
         CpuState* s = cpu.State;
+        s->Halted = false;
+        s->Attended(Attention.Halt);
         Fault.Debug(s, null, s->PendingDebug);
         return Deliver(cpu);
     }
@@ -71,8 +73,7 @@ internal static unsafe class ExceptionDelivery
             DebugRegisters.Report(s, (uint)e.Address);
             resume = (e.Address & DebugRegisters.GeneralDetect) != 0;
         }
-        s->PendingDebug = 0;
-        s->Attended(Attention.DebugTrap);
+        DebugRegisters.ForgetTrap(s);
         cpu.Statistics.Exceptions[(int)e.Vector]++;
         return InterruptDelivery.Deliver(s, null, new InterruptEvent((byte)e.Vector, EventSource.Exception, s->Rip, e.HasErrorCode, e.ErrorCode, resume));
     }

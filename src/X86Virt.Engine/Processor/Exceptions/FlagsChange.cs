@@ -50,10 +50,10 @@ internal static unsafe class FlagsChange
             Cpu.Of(s).RequestAttention(Attention.Interrupt);
     }
 
-    /// <summary>Turns single stepping on or off, as TF and execution breakpoints want it.</summary>
+    /// <summary>Turns single stepping on or off, as TF, execution breakpoints and the recording of branches want it.</summary>
     public static void Watch(CpuState* s)
     {
-        if ((s->SystemFlags & Flags.Tf) != 0 || DebugRegisters.WatchesExecution(s))
+        if ((s->SystemFlags & Flags.Tf) != 0 || DebugRegisters.WatchesExecution(s) || LastBranches.AreRecorded(s))
             s->Attend(Attention.Step);
         else
             s->Attended(Attention.Step);

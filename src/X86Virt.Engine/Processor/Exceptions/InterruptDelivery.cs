@@ -9,6 +9,7 @@ internal static unsafe class InterruptDelivery
     /// </summary>
     public static bool Deliver(CpuState* s, Op* op, in InterruptEvent e)
     {
+        ulong from = s->Rip;
         bool delivered = !s->ProtectedMode ? RealMode(s, op, e)
             : s->LongMode ? LongMode(s, op, e)
             : ProtectedMode(s, op, e);
@@ -17,6 +18,13 @@ internal static unsafe class InterruptDelivery
             s->StepArmed = false;
             s->MonitorArmed = false;
             InstructionBoundary.Clear(s);
+            if (LastBranches.AreRecorded(s))
+            {
+                s->LastBranches.KeepForEvent();
+                // What an instruction brings about is recorded behind it.
+                if (op == null)
+                    s->LastBranches.Record(from, s->Rip);
+            }
         }
         if (s->GuestMode)
             s->EventInFlight = delivered ? default : VmcbEvent.Of(e);

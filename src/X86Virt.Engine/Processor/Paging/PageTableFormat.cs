@@ -81,7 +81,7 @@ internal unsafe struct PageTableFormat
 
     public readonly int EntrySize;
 
-    private PageTableFormat(int format, EntryFormat* levels, int physicalBits, bool gigabytePages)
+    private PageTableFormat(int format, EntryFormat* levels, int physicalBits, bool gigabytePages, bool ignoresTableGlobal)
     {
         _levels = levels;
         int kind = format & Long;
@@ -104,7 +104,7 @@ internal unsafe struct PageTableFormat
             var f = new EntryFormat
             {
                 PageBit = level == 1 ? PageEntry.Present : large ? PageEntry.Ps : 0,
-                TableReserved = reserved | (pae && level > 2 ? PageEntry.Ps : 0),
+                TableReserved = reserved | (pae && level > 2 ? PageEntry.Ps : 0) | (kind == Long && level > 2 && !ignoresTableGlobal ? PageEntry.Global : 0),
                 PageReserved = reserved,
                 TableMask = address,
                 PageMask = address & ~inPage,
@@ -122,12 +122,15 @@ internal unsafe struct PageTableFormat
     /// <summary>Bytes that <see cref="Describe"/> writes.</summary>
     public static nuint SizeOfAll => Count * ((nuint)sizeof(PageTableFormat) + (MostLevels + 1) * (nuint)sizeof(EntryFormat));
 
-    /// <summary>Fills in all formats of a processor, in the order of <see cref="Current"/>.</summary>
-    public static void Describe(PageTableFormat* formats, int physicalBits, bool gigabytePages)
+    /// <summary>
+    /// Fills in all formats of a processor, in the order of <see cref="Current"/>. Intel's ignore G in the upper entries that lead to tables, where
+    /// AMD's reserve it.
+    /// </summary>
+    public static void Describe(PageTableFormat* formats, int physicalBits, bool gigabytePages, bool ignoresTableGlobal)
     {
         var levels = (EntryFormat*)(formats + Count);
         for (int i = 0; i < Count; i++)
-            formats[i] = new PageTableFormat(i, levels + i * (MostLevels + 1), physicalBits, gigabytePages);
+            formats[i] = new PageTableFormat(i, levels + i * (MostLevels + 1), physicalBits, gigabytePages, ignoresTableGlobal);
     }
 
     /// <summary>The number of the format in force; paging is on.</summary>

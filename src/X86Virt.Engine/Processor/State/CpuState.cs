@@ -197,6 +197,10 @@ public unsafe struct CpuState
     /// <summary>GIF is clear: interrupts and NMIs wait.</summary>
     [FieldOffset(0xBB9)] internal bool GlobalInterruptsOff;
 
+    /// <summary>An INIT or an SMI waits for GIF, or for the hypervisor that intercepts it.</summary>
+    [FieldOffset(0xBBA)] internal bool InitPending;
+    [FieldOffset(0xBBB)] internal bool SmiPending;
+
     /// <summary>In guest mode, the event whose delivery did not succeed.</summary>
     [FieldOffset(0xBC0)] internal VmcbEvent EventInFlight;
 
@@ -336,6 +340,7 @@ public unsafe struct CpuState
 
     /// <summary>The page-directory-pointer entries of PAE paging, as they were when CR3 was loaded (<see cref="Processor.DirectoryPointers"/>).</summary>
     [FieldOffset(0xA08)] internal fixed ulong DirectoryPointers[4];
+    [FieldOffset(0xA28)] internal LastBranches LastBranches;
 
     /// <summary>The segment register <paramref name="segment"/>; the state must be pinned, as it always is.</summary>
     public static SegmentRegister* Seg(CpuState* s, Segment segment) => (SegmentRegister*)s->_segments + (int)segment;
@@ -382,7 +387,7 @@ public enum Attention : uint
     /// <summary><see cref="CpuState.PatchedOp"/> is to be restored.</summary>
     Patched = 1 << 1,
 
-    /// <summary>TF or an execution breakpoint is on: one instruction at a time.</summary>
+    /// <summary>TF, an execution breakpoint or the recording of branches is on: one instruction at a time.</summary>
     Step = 1 << 2,
 
     /// <summary>The processor is halted, or shut down.</summary>

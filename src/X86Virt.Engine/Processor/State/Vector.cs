@@ -21,11 +21,15 @@ public enum Vector : byte
     AlignmentCheck = 17,
     MachineCheck = 18,
     SimdFloatingPoint = 19,
+
+    /// <summary>#SX, of SVM.</summary>
+    Security = 30,
 }
 
 internal static class VectorExtensions
 {
     /// <summary>Whether an exception pushes an error code, outside real mode (AMD volume 2, table 8-1).</summary>
     public static bool HasErrorCode(this Vector vector)
-        => vector is Vector.DoubleFault or Vector.InvalidTss or Vector.SegmentNotPresent or Vector.StackFault or Vector.GeneralProtection or Vector.PageFault or Vector.AlignmentCheck;
+        => vector is Vector.DoubleFault or Vector.InvalidTss or Vector.SegmentNotPresent or Vector.StackFault or Vector.GeneralProtection or Vector.PageFault or Vector.AlignmentCheck
+            or Vector.Security;
 }

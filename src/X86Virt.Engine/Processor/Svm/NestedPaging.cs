@@ -43,7 +43,7 @@ internal sealed unsafe class NestedPaging(Cpu cpu)
         _format = _cpu.PageTables + number;
         _levels = PageTableFormat.Levels(s, number);
         _long = s->LongMode;
-        _reportsFetches = (s->Cr4 & Cr4.Pae) != 0 && (s->Efer & Efer.Nxe) != 0;
+        _reportsFetches = ((s->Cr4 & Cr4.Pae) != 0 && (s->Efer & Efer.Nxe) != 0) || (s->Cr4 & Cr4.Smep) != 0;
         _root = _levels == DirectoryPointerLevel ? nestedCr3 & DirectoryPointers.TableMask : nestedCr3 & _format->Level(1)->TableMask;
     }
 

@@ -6,6 +6,9 @@ internal enum SvmFeatures : uint
 {
     None = 0,
     NestedPaging = 1 << 0,
+
+    /// <summary>A guest has DebugCtl and the last-branch registers for itself.</summary>
+    LbrVirtualization = 1 << 1,
     SvmLock = 1 << 2,
 
     /// <summary>nRIP: an exit tells where the next instruction is.</summary>
@@ -18,7 +21,11 @@ internal enum SvmFeatures : uint
     DecodeAssists = 1 << 7,
     PauseFilter = 1 << 10,
     PauseFilterThreshold = 1 << 12,
-    All = NestedPaging | SvmLock | NextRip | TscRatio | CleanBits | FlushByAsid | DecodeAssists | PauseFilter | PauseFilterThreshold,
+
+    /// <summary>STGI and CLGI of a guest concern a flag of its own.</summary>
+    VirtualGif = 1 << 16,
+    All = NestedPaging | LbrVirtualization | SvmLock | NextRip | TscRatio | CleanBits | FlushByAsid | DecodeAssists | PauseFilter | PauseFilterThreshold
+        | VirtualGif,
 }
 
 /// <summary>What a processor's SVM can do.</summary>

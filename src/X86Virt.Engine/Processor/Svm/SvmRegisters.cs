@@ -6,7 +6,10 @@ internal static class SvmRegisters
     public const ulong TscRatioOne = 1UL << 32;
 
     private const uint TscRatio = 0xC000_0104, VmCr = 0xC001_0114, IgnoreFerr = 0xC001_0115, SmmControl = 0xC001_0116, HostSaveArea = 0xC001_0117, Key = 0xC001_0118;
-    private const ulong TscRatioReserved = 0xFFFF_FF00_0000_0000, VmCrWritable = 0x1F, Lock = 1 << 3, Disable = 1 << 4;
+    private const ulong TscRatioReserved = 0xFFFF_FF00_0000_0000, VmCrWritable = 0x1F, RedirectInit = 1 << 1, IgnoreA20 = 1 << 2, Lock = 1 << 3, Disable = 1 << 4;
+
+    /// <summary>Whether an INIT becomes #SX (VM_CR.R_INIT).</summary>
+    public static bool RedirectsInit(SvmUnit svm) => (svm.VmCr & RedirectInit) != 0;
 
     /// <summary>Whether VM_CR forbids EFER.SVME.</summary>
     public static bool IsDisabled(SvmUnit svm) => (svm.VmCr & Disable) != 0;
@@ -62,6 +65,7 @@ internal static class SvmRegisters
             return false;
         ulong kept = (svm.VmCr & Lock) != 0 ? Lock | Disable : 0;
         svm.VmCr = (svm.VmCr & kept) | (value & ~kept);
+        cpu.Memory.IgnoresA20Gate = (svm.VmCr & IgnoreA20) != 0;
         return true;
     }
 }

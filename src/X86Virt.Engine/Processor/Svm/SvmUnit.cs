@@ -45,6 +45,7 @@ internal sealed unsafe partial class SvmUnit(Cpu cpu)
     {
         TscRatio = SvmRegisters.TscRatioOne;
         VmCr = HostSaveArea = Key = 0;
+        _cpu.Memory.IgnoresA20Gate = false;
         _vmcb = _lingering = null;
         _cpu.Nested = null;
         ForgetGuestTranslations();

@@ -16,7 +16,24 @@ internal sealed unsafe partial class SvmUnit
         return IsVirtualDue(s) && Intercept.Takes(s, null, SvmExitCode.VirtualIntr);
     }
 
-    private bool IsVirtualDue(CpuState* s) => _virtualInterrupt.Requested && _virtualInterrupt.Passes && (s->SystemFlags & Flags.If) != 0;
+    private bool IsVirtualDue(CpuState* s) => IsVirtualReady && (s->SystemFlags & Flags.If) != 0;
+
+    /// <summary>A virtual interrupt waits for nothing but the guest's RFLAGS.IF.</summary>
+    private bool IsVirtualReady => _virtualInterrupt.Requested && _virtualInterrupt.Passes && (!UsesVirtualGif || _virtualInterrupt.GlobalInterrupts);
+
+    private bool UsesVirtualGif => _virtualInterrupt.VirtualizesGif && Capabilities.Has(SvmFeatures.VirtualGif);
+
+    /// <summary>STGI and CLGI: GIF, or a guest's V_GIF.</summary>
+    public void SetGlobalInterrupts(bool on)
+    {
+        CpuState* s = _cpu.State;
+        if (s->GuestMode && UsesVirtualGif)
+            _virtualInterrupt.GlobalInterrupts = on;
+        else
+            s->GlobalInterruptsOff = !on;
+        if (on)
+            _cpu.RequestAttention(Attention.Interrupt);
+    }
 
     /// <summary>Accepts the virtual interrupt if it is due.</summary>
     public bool TryTakeVirtual(out byte vector)

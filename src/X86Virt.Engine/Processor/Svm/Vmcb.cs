@@ -29,6 +29,7 @@ internal unsafe struct Vmcb
     [FieldOffset(0x090)] public ulong NestedControl;
     [FieldOffset(0x0A8)] public VmcbEvent EventInjection;
     [FieldOffset(0x0B0)] public ulong NestedCr3;
+    [FieldOffset(0x0B8)] public VmcbVirtualization Virtualization;
     [FieldOffset(0x0C0)] public VmcbClean Clean;
     [FieldOffset(0x0C8)] public ulong NextRip;
     [FieldOffset(0x0D0)] public byte FetchedCount;
@@ -66,6 +67,8 @@ internal unsafe struct Vmcb
     [FieldOffset(0x638)] public ulong SysenterEip;
     [FieldOffset(0x640)] public ulong Cr2;
     [FieldOffset(0x668)] public ulong GuestPat;
+    [FieldOffset(0x670)] public ulong DebugCtl;
+    [FieldOffset(0x678)] public LastBranches LastBranches;
 
     public readonly bool HasNestedPaging => (NestedControl & 1) != 0;
 
@@ -95,7 +98,18 @@ internal enum VmcbClean : uint
     DescriptorTables = 1 << 7,
     Segments = 1 << 8,
     Cr2 = 1 << 9,
-    All = (1 << 10) - 1,
+    LastBranches = 1 << 10,
+    All = (1 << 11) - 1,
+}
+
+/// <summary>What the processor virtualizes besides, in the control area, 0B8h (AMD volume 2, 15.23 and 15.33).</summary>
+[Flags]
+internal enum VmcbVirtualization : ulong
+{
+    None = 0,
+
+    /// <summary>The guest has DebugCtl and the last-branch registers for itself.</summary>
+    LastBranches = 1 << 0,
 }
 
 /// <summary>What VMRUN does to the TLB (AMD volume 2, 15.16.2).</summary>
@@ -110,7 +124,7 @@ internal enum TlbControl : byte
 /// <summary>The virtual interrupt's fields of the control area, 060h (AMD volume 2, 15.21).</summary>
 internal struct VirtualInterrupt(ulong value)
 {
-    private const ulong Irq = 1 << 8, IgnorePriority = 1 << 20, Masking = 1 << 24;
+    private const ulong Irq = 1 << 8, Gif = 1 << 9, IgnorePriority = 1 << 20, Masking = 1 << 24, GifEnable = 1 << 25;
 
     public ulong Value = value;
 
@@ -140,6 +154,16 @@ internal struct VirtualInterrupt(ulong value)
     {
         readonly get => (Value & Masking) != 0;
         init => Value = value ? Value | Masking : Value & ~Masking;
+    }
+
+    /// <summary>The guest's STGI and CLGI concern V_GIF, which holds virtual interrupts off (AMD volume 2, 15.33.2).</summary>
+    public readonly bool VirtualizesGif => (Value & GifEnable) != 0;
+
+    /// <summary>V_GIF.</summary>
+    public bool GlobalInterrupts
+    {
+        readonly get => (Value & Gif) != 0;
+        set => Value = value ? Value | Gif : Value & ~Gif;
     }
 
     public readonly byte Vector => (byte)(Value >> 32);

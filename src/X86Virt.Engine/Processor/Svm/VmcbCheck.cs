@@ -3,7 +3,8 @@ namespace X86Virt.Engine.Processor;
 /// <summary>What VMRUN refuses with VMEXIT_INVALID (AMD volume 2, 15.5.1, 15.20 and 15.25.3).</summary>
 internal static unsafe class VmcbCheck
 {
-    private const ulong PortMapSize = 0x3000, MsrMapSize = 0x2000;
+    // Two pages; the one for ports has three bits more.
+    private const ulong PortMapSize = 0x2001, MsrMapSize = 0x2000;
 
     public static bool IsValid(Cpu cpu, Vmcb* v)
         => HasValidControls(cpu, v) && HasValidRegisters(cpu, v) && HasValidMode(cpu, v) && HasValidEvent(v);
@@ -14,12 +15,12 @@ internal static unsafe class VmcbCheck
             return false;
         // The host's paging is that of the nested tables.
         return !cpu.Svm!.UsesNestedPaging(v)
-            || ((cpu.State->Cr0 & Cr0.Pg) != 0 && !Reaches(cpu, v->NestedCr3, 1) && MemoryTypeRegisters.IsPat(v->GuestPat));
+            || ((cpu.State->Cr0 & Cr0.Pg) != 0 && v->NestedCr3 >> cpu.PhysicalAddressBits == 0 && MemoryTypeRegisters.IsPat(v->GuestPat));
     }
 
-    /// <summary>Whether a map reaches beyond the physical addresses that there are.</summary>
+    /// <summary>Whether a map extends to the first physical address that there is not, or behind it.</summary>
     private static bool Reaches(Cpu cpu, ulong address, ulong size)
-        => address >> cpu.PhysicalAddressBits != 0 || ((address & ~0xFFFUL) + (size - 1)) >> cpu.PhysicalAddressBits != 0;
+        => address >> cpu.PhysicalAddressBits != 0 || ((address & ~0xFFFUL) + size) >> cpu.PhysicalAddressBits != 0;
 
     private static bool HasValidRegisters(Cpu cpu, Vmcb* v)
         => (v->Efer & Efer.Svme) != 0 && (v->Efer & ~(ModelSpecificRegisters.EferBits(cpu) | Efer.Lma)) == 0

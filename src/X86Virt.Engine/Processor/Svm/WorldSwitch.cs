@@ -12,13 +12,17 @@ internal sealed unsafe partial class SvmUnit
     {
         public SegmentRegister Es, Cs, Ss, Ds;
         public DescriptorTableRegister Gdtr, Idtr;
-        public ulong Efer, Cr0, Cr3, Cr4, Rflags, Rip, Rsp, Rax, Pat;
+        public ulong Efer, Cr0, Cr3, Cr4, Rflags, Rip, Rsp, Rax, Pat, DebugCtl;
+        public LastBranches LastBranches;
     }
 
     /// <summary>What the guest's half of the TLB depends on.</summary>
     private readonly record struct TranslationKey(uint Asid, bool Nested, ulong NestedCr3, ulong HostCr4, ulong HostEfer, ulong Cr0, ulong Cr3, ulong Cr4, ulong Efer);
 
     private HostState _host;
+
+    // DebugCtl and the last-branch registers are the guest's.
+    private bool _switchesBranches;
     private TranslationKey _translationKey;
 
     // The guest's state is in the processor though it has been left; with it the VMCB that it was entered with, and its RFLAGS then.
@@ -55,6 +59,7 @@ internal sealed unsafe partial class SvmUnit
             RestoreHost(s);
         _lingering = null;
         SaveHost(s);
+        _switchesBranches = false;
         bool valid = VmcbCheck.IsValid(_cpu, vmcb);
         ulong hostCr4 = s->Cr4, hostEfer = s->Efer;
         if (valid)
@@ -102,7 +107,7 @@ internal sealed unsafe partial class SvmUnit
     private void Begin(CpuState* s, Vmcb* vmcb)
     {
         InjectEvent(s, vmcb);
-        if (_virtualInterrupt.Requested || s->NmiPending || s->InterruptDeferred || _cpu.Bus.InterruptPending)
+        if (_virtualInterrupt.Requested || s->NmiPending || s->SmiPending || s->InitPending || s->InterruptDeferred || _cpu.Bus.InterruptPending)
             _cpu.RequestAttention(Attention.Interrupt);
     }
 
@@ -121,7 +126,7 @@ internal sealed unsafe partial class SvmUnit
     {
         Es = *CpuState.Seg(s, Segment.Es), Cs = *CpuState.Seg(s, Segment.Cs), Ss = *CpuState.Seg(s, Segment.Ss), Ds = *CpuState.Seg(s, Segment.Ds),
         Gdtr = s->Gdtr, Idtr = s->Idtr, Efer = s->Efer, Cr0 = s->Cr0, Cr3 = s->Cr3, Cr4 = s->Cr4, Rflags = Flags.Rflags(s), Rip = s->Rip, Rsp = s->Rsp,
-        Rax = s->Rax, Pat = s->Pat,
+        Rax = s->Rax, Pat = s->Pat, DebugCtl = s->DebugCtl, LastBranches = s->LastBranches,
     };
 
     private void LoadControls(CpuState* s, Vmcb* v)
@@ -170,6 +175,9 @@ internal sealed unsafe partial class SvmUnit
         LoadFlags(s, v->Rflags, guestShadow: (v->InterruptShadow & 1) != 0);
         s->Cpl = !s->ProtectedMode ? (byte)0 : s->Virtual8086 ? (byte)3 : (byte)(v->Cpl & 3);
         s->Dr[6] = (v->Dr6 & DebugRegisters.Dr6Writable) | DebugRegisters.Dr6Fixed;
+        _switchesBranches = (v->Virtualization & VmcbVirtualization.LastBranches) != 0 && Capabilities.Has(SvmFeatures.LbrVirtualization);
+        if (_switchesBranches)
+            (s->DebugCtl, s->LastBranches) = (v->DebugCtl & DebugRegisters.ControlWritable, v->LastBranches);
         LoadDr7(s, v->Dr7);
         s->GlobalInterruptsOff = false;
         s->EventInFlight = default;
@@ -193,8 +201,7 @@ internal sealed unsafe partial class SvmUnit
     private static void LoadBoundary(CpuState* s, ulong rflags, bool guestShadow)
     {
         s->StepArmed = false;
-        s->PendingDebug = 0;
-        s->Attended(Attention.DebugTrap);
+        DebugRegisters.ForgetTrap(s);
         InstructionBoundary.Clear(s);
         InstructionBoundary.SetResume(s, null, (rflags & Flags.Rf) != 0);
         if (guestShadow)
@@ -363,6 +370,8 @@ internal sealed unsafe partial class SvmUnit
         v->Rax = s->Rax;
         if (_cpu.Nested != null)
             v->GuestPat = s->Pat;
+        if (_switchesBranches)
+            (v->DebugCtl, v->LastBranches) = (s->DebugCtl, s->LastBranches);
         v->VirtualInterrupt = _virtualInterrupt;
         v->InterruptShadow = InstructionBoundary.Shadow(s) != InterruptShadow.None ? 1u : 0;
     }
@@ -441,7 +450,12 @@ internal sealed unsafe partial class SvmUnit
         s->Rax = _host.Rax;
         s->Cpl = 0;
         LoadFlags(s, _host.Rflags & ~(ulong)Flags.Vm, guestShadow: false);
+        if (_switchesBranches)
+            (s->DebugCtl, s->LastBranches) = (_host.DebugCtl, _host.LastBranches);
         LoadDr7(s, Dr7AfterExit);
+        // The trap behind a VMRUN that is single-stepped comes now that it has completed (15.5.1); it is no branch.
+        if ((_host.Rflags & Flags.Tf) != 0 && (s->DebugCtl & DebugRegisters.BranchSingleStep) == 0)
+            DebugRegisters.Trap(s, DebugRegisters.SingleStep);
         _cpu.SelectTlb(guest: false);
         ModeChange.Update(_cpu);
         bool pae = (s->Cr0 & Cr0.Pg) != 0 && (s->Cr4 & Cr4.Pae) != 0 && !s->LongMode;

@@ -8,7 +8,7 @@ internal static unsafe class AmdRegisters
 {
     private const uint SystemConfiguration = 0xC001_0010, HardwareConfiguration = 0xC001_0015, TopMemory = 0xC001_001A, TopMemory2 = 0xC001_001D,
         NorthBridgeConfiguration = 0xC001_001F, InterruptPendingMessage = 0xC001_0055, MmioConfigurationBase = 0xC001_0058, VmControl = 0xC001_0114,
-        FirstCoreConfiguration = 0xC001_1020;
+        FirstCoreConfiguration = 0xC001_1020, FirstPerformance = 0xC001_0000, LastPerformance = 0xC001_0007;
 
     private const int DecodeConfiguration = 9;
     private const ulong LfenceSerializes = 2;
@@ -48,6 +48,6 @@ internal static unsafe class AmdRegisters
         _ => null,
     };
 
-    /// <summary>Of things that are not there and cannot be switched on.</summary>
-    private static bool IsZero(uint index) => index is InterruptPendingMessage or MmioConfigurationBase or VmControl;
+    /// <summary>Of things that are not there and cannot be switched on: software writes 0 to performance counters without asking for them, as all of AMD's processors have some.</summary>
+    private static bool IsZero(uint index) => index is (>= FirstPerformance and <= LastPerformance) or InterruptPendingMessage or MmioConfigurationBase or VmControl;
 }

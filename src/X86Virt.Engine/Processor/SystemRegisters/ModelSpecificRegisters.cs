@@ -11,7 +11,7 @@ internal static unsafe class ModelSpecificRegisters
 
     private const uint PentiumMachineCheckAddress = 0, PentiumMachineCheckType = 1, TimeStampCounter = 0x10, PlatformId = 0x17, TscAdjust = 0x3B,
         MicrocodeRevision = 0x8B, SysenterCs = 0x174, SysenterEsp = 0x175, SysenterEip = 0x176, McgCapabilities = 0x179, McgStatus = 0x17A,
-        MiscEnable = 0x1A0, DebugControl = 0x1D9, LastBranchFrom = 0x1DB, LastInterruptTo = 0x1DE, MachineCheckBank0 = 0x400, LastMachineCheck = 0x47F,
+        MiscEnable = 0x1A0, DebugControl = 0x1D9, LastBranchFrom = 0x1DB, LastBranchTo = 0x1DC, LastInterruptFrom = 0x1DD, LastInterruptTo = 0x1DE, MachineCheckBank0 = 0x400, LastMachineCheck = 0x47F,
         TscDeadline = 0x6E0, FirstX2Apic = 0x800, LastX2Apic = 0x8FF,
         Efer = EferIndex, Star = 0xC000_0081, LStar = 0xC000_0082, CStar = 0xC000_0083, SfMask = 0xC000_0084,
         FsBase = 0xC000_0100, GsBase = 0xC000_0101, KernelGsBase = 0xC000_0102, TscAux = 0xC000_0103;
@@ -21,9 +21,6 @@ internal static unsafe class ModelSpecificRegisters
 
     /// <summary>Fast-string enable, which software may clear; nothing else can be changed.</summary>
     private const ulong MiscEnableWritable = 1;
-
-    /// <summary>BTF and the pin controls of DebugCtl. Branches are not recorded (LBR).</summary>
-    private const ulong DebugControlWritable = 0x3E;
 
     public static bool TryRead(Cpu cpu, uint index, out ulong value)
     {
@@ -68,7 +65,17 @@ internal static unsafe class ModelSpecificRegisters
             case DebugControl:
                 value = s->DebugCtl;
                 return true;
-            case >= LastBranchFrom and <= LastInterruptTo:
+            case LastBranchFrom:
+                value = s->LastBranches.From;
+                return true;
+            case LastBranchTo:
+                value = s->LastBranches.To;
+                return true;
+            case LastInterruptFrom:
+                value = s->LastBranches.EventFrom;
+                return true;
+            case LastInterruptTo:
+                value = s->LastBranches.EventTo;
                 return true;
             case MemoryTypeRegisters.Pat when cpu.Model.Has(ProcessorFeature.Pat):
                 value = s->Pat;
@@ -136,7 +143,8 @@ internal static unsafe class ModelSpecificRegisters
                 s->MiscEnable = (s->MiscEnable & ~MiscEnableWritable) | (value & MiscEnableWritable);
                 return true;
             case DebugControl:
-                s->DebugCtl = value & DebugControlWritable;
+                s->DebugCtl = value & DebugRegisters.ControlWritable;
+                FlagsChange.Watch(s);
                 return true;
             case MemoryTypeRegisters.Pat when cpu.Model.Has(ProcessorFeature.Pat):
                 return MemoryTypeRegisters.TryWritePat(s, value);

@@ -182,14 +182,14 @@ internal static unsafe class ControlRegisterFamily
         return Operand.ReadMemory<ushort>(s, op, out ulong value) ? SetStatusWord(s, op, value) : null;
     }
 
-    /// <summary>PE can be set this way, but not cleared.</summary>
+    /// <summary>PE can be set this way, but not cleared. Whatever it changes, the selective intercept takes it (AMD volume 2, 15.8.1).</summary>
     private static Op* SetStatusWord(CpuState* s, Op* op, ulong value)
     {
         if (s->Cpl != 0)
             return Fault.GeneralProtection(s, op);
         const ulong Loaded = Cr0.Mp | Cr0.Em | Cr0.Ts;
         ulong cr0 = (s->Cr0 & ~Loaded) | (value & (Loaded | Cr0.Pe));
-        if (Intercept.Takes(s, op, SvmExitCode.Cr0Write) || Intercept.TakesSelectiveCr0(s, op, cr0, info1: 0))
+        if (Intercept.Takes(s, op, SvmExitCode.Cr0Write) || Intercept.Takes(s, op, SvmExitCode.Cr0SelectiveWrite))
             return null;
         Cpu.Of(s).Statistics.ControlRegisterWrites[0]++;
         return ControlRegisterWrite.SetCr0(s, op, cr0) ? Control.Complete(s, op) : null;

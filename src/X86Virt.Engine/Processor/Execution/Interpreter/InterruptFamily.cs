@@ -48,9 +48,15 @@ internal static unsafe class InterruptFamily
         return Intercept.TakesTrap(s, op, Vector.Overflow) ? null : Deliver(s, op, (byte)Vector.Overflow, EventSource.SoftwareException);
     }
 
-    /// <summary>Like a debug trap that nothing in DR6 explains; the gate's DPL does not matter.</summary>
+    /// <summary>Like a debug trap that nothing in DR6 explains, but for a trap that MOV SS has held off, which comes along; the gate's DPL does not matter.</summary>
     private static Op* Int1(CpuState* s, Op* op)
-        => Intercept.Takes(s, op, SvmExitCode.Icebp) || Intercept.TakesTrap(s, op, Vector.Debug) ? null : Deliver(s, op, (byte)Vector.Debug, EventSource.Exception);
+    {
+        if (Intercept.Takes(s, op, SvmExitCode.Icebp) || Intercept.TakesTrap(s, op, Vector.Debug))
+            return null;
+        DebugRegisters.Report(s, s->PendingDebug);
+        DebugRegisters.ForgetTrap(s);
+        return Deliver(s, op, (byte)Vector.Debug, EventSource.Exception);
+    }
 
     private static Op* Deliver(CpuState* s, Op* op, byte vector, EventSource source)
     {

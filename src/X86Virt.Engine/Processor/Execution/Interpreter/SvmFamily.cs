@@ -122,8 +122,7 @@ internal static unsafe class SvmFamily
     {
         if (!Open(s, op) || Intercept.Takes(s, op, SvmExitCode.Stgi))
             return null;
-        s->GlobalInterruptsOff = false;
-        Cpu.Of(s).RequestAttention(Attention.Interrupt);
+        Cpu.Of(s).Svm!.SetGlobalInterrupts(true);
         return Control.Complete(s, op);
     }
 
@@ -131,7 +130,7 @@ internal static unsafe class SvmFamily
     {
         if (!Open(s, op) || Intercept.Takes(s, op, SvmExitCode.Clgi))
             return null;
-        s->GlobalInterruptsOff = true;
+        Cpu.Of(s).Svm!.SetGlobalInterrupts(false);
         return Control.Complete(s, op);
     }
 
