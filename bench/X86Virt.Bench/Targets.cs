@@ -75,7 +75,7 @@ internal sealed class EngineTarget(EngineChoice choice, GuestPrograms programs) 
     public bool HasMonitor => choice.Engine is EngineKind.HardwareAssist or EngineKind.Hybrid;
 
     public bool Has(Benchmark benchmark, int bits)
-        => (!benchmark.EmptiesNestedTables || choice.Paging == PagingKind.Nested) && (!benchmark.NeedsSvm || !HasMonitor);
+        => !benchmark.EmptiesNestedTables || choice.Paging == PagingKind.Nested;
 
     /// <summary>What a machine is made of to run a kernel.</summary>
     public MachineConfiguration Configure(Benchmark benchmark, int bits, uint units, int passes) => new()

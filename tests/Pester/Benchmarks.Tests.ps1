@@ -29,7 +29,7 @@ Describe 'The benchmark guests' -Skip:$compilerMissing {
 
     It 'have a monitor do all that one does, and are monitors, the same on every engine' {
         $run = Invoke-Bench --suite virtualization --engine 'Interpreter,DecodedCache,BinaryTranslation,HardwareAssist,Hybrid' --repeat 1 --passes 2 --divisor 100
-        $run.Text | Should -Match '\| VMRUN[^|]*\| +[0-9.]+ \| +[0-9.]+ \| +[0-9.]+ \|'
+        $run.Text | Should -Match '\| VMRUN[^|]*(\| +[0-9.]+ ){5,}\|'
         $run.Text | Should -Match '\| nested page-table miss'
         $run.ExitCode | Should -Be 0
     }

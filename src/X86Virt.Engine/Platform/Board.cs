@@ -193,8 +193,8 @@ public sealed unsafe class Board : IProcessorBus, IDisposable
         Stop();
     }
 
-    // Only SVM can have a processor hold INIT or SMI off, or leave a guest for it. A monitor's guest is not asked: the monitor does not intercept them.
-    private bool HoldsSignals => _cpu.Svm != null && _cpu.Silicon == null;
+    // Only SVM can have a processor hold INIT or SMI off, or leave a guest for it.
+    private bool HoldsSignals => _cpu.Svm != null;
 
     private void OnInit()
     {

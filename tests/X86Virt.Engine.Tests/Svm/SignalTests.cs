@@ -11,12 +11,7 @@ public unsafe class SignalTests
     private const uint VmCr = 0xC001_0114;
     private const ulong RedirectInit = 2;
 
-    /// <summary>A monitor does not ask after them, so the board takes them at once where a monitor runs the machine (<see cref="Platform.SignalMessageTests"/>).</summary>
-    private static void OnEveryEngine(Action<GuestBench> test) => GuestBench.OnEveryEngine(bench =>
-    {
-        if (bench.Cpu.Cpu.Silicon == null)
-            test(bench);
-    });
+    private static void OnEveryEngine(Action<GuestBench> test) => GuestBench.OnEveryEngine(test);
 
     private static bool IsPending(GuestBench bench, bool init) => init ? bench.State->InitPending : bench.State->SmiPending;
 

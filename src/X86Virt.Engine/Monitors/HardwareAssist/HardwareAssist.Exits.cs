@@ -27,8 +27,8 @@ internal sealed unsafe partial class HardwareAssist
             case >= SvmExitCode.Exception0 and < SvmExitCode.Intr:
                 PassException(inFlight);
                 break;
-            case SvmExitCode.Intr or SvmExitCode.VirtualIntr when _nested:
-                GiveNestedInterrupt();
+            case SvmExitCode.Intr or SvmExitCode.VirtualIntr when _nested || HasSignal:
+                HaveRecordAccept();
                 break;
             case SvmExitCode.Intr:
                 GiveInterrupt();
@@ -73,7 +73,7 @@ internal sealed unsafe partial class HardwareAssist
         _bus.TakeTime();
         Exits.End();
         if (Cpu.State->Halted && Cpu.State->GuestMode)
-            return TryWakeNested();
+            return TryWake();
         return !Cpu.State->Halted && !Cpu.State->ShutDown;
     }
 

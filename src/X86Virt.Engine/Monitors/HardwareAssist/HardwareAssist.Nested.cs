@@ -42,7 +42,7 @@ internal sealed unsafe partial class HardwareAssist
         _vmcb->SetIntercept(SvmExitCode.Exception0 + (ulong)Vector.GeneralProtection, LacksSvm);
         if (_nested)
         {
-            if (_bus.Known || Cpu.Svm!.VirtualInterruptWaits)
+            if (_bus.Known || Cpu.Svm!.IsVirtualReady)
                 OpenInterruptWindow(_bus.Known);
             else
                 CloseInterruptWindow();
@@ -87,11 +87,14 @@ internal sealed unsafe partial class HardwareAssist
         _context.Load();
     }
 
+    /// <summary>An INIT or SMI waits for the record.</summary>
+    private bool HasSignal => (Cpu.State->InitPending || Cpu.State->SmiPending) && !Cpu.State->GlobalInterruptsOff;
+
     /// <summary>
-    /// An NMI, an interrupt or a virtual interrupt may be due for a guest of the guest's: the record accepts it, or leaves guest mode for it. A physical one that
-    /// waits for that guest's IF has the silicon tell when it is set.
+    /// An NMI, an interrupt or a virtual interrupt may be due for a guest of the guest's, or an INIT or SMI for either: the record accepts it, or leaves guest mode for it. A physical
+    /// interrupt that waits for that guest's IF has the silicon tell when it is set.
     /// </summary>
-    private void GiveNestedInterrupt()
+    private void HaveRecordAccept()
     {
         CpuState* g = Cpu.State;
         _context.Save();
@@ -101,8 +104,8 @@ internal sealed unsafe partial class HardwareAssist
         _context.Load();
     }
 
-    /// <summary>Wakes a guest of the guest's that has halted the processor, if there is something for it or for its hypervisor.</summary>
-    private bool TryWakeNested()
+    /// <summary>Wakes a guest of the guest's, or a hypervisor that an INIT or SMI waits for, that has halted the processor, if there is something for it.</summary>
+    private bool TryWake()
     {
         Cpu.RequestAttention(Attention.Interrupt);
         bool woken = EventDelivery.Service(Cpu);

@@ -212,8 +212,8 @@ internal sealed unsafe partial class HardwareAssist : ExecutionEngine
         Cpu.WithdrawAttention(Attention.Interrupt);
         if (!g->Halted)
             return true;
-        if (g->GuestMode)
-            return TryWakeNested();
+        if (g->GuestMode || HasSignal)
+            return TryWake();
         if (!(g->NmiPending && !g->NmiBlocked && !g->GlobalInterruptsOff) && !(Cpu.Bus.InterruptPending && Cpu.AllowsInterrupts))
             return false;
         g->Halted = false;

@@ -23,7 +23,7 @@ internal sealed unsafe class HostBus(Cpu guest) : IProcessorBus
             CpuState* g = _guest.State;
             if (g->GlobalInterruptsOff)
                 return false;
-            if (g->NmiPending && !g->NmiBlocked)
+            if ((g->NmiPending && !g->NmiBlocked) || g->InitPending || g->SmiPending)
                 return true;
             return !Known && _guest.Bus.InterruptPending && (!g->GuestMode || !_guest.Svm!.MasksPhysicalInterrupts || _guest.Svm.HostAllowsInterrupts);
         }

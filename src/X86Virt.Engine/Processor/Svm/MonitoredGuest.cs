@@ -8,7 +8,4 @@ internal sealed unsafe partial class SvmUnit
 
     /// <summary>The guest's time-stamp counter is no faster or slower.</summary>
     public bool GuestHasOwnRate => _tscRatio == SvmRegisters.TscRatioOne;
-
-    /// <summary>A virtual interrupt waits for nothing but the guest's RFLAGS.IF.</summary>
-    public bool VirtualInterruptWaits => _virtualInterrupt.Requested && _virtualInterrupt.Passes;
 }

@@ -19,7 +19,7 @@ internal sealed unsafe partial class SvmUnit
     private bool IsVirtualDue(CpuState* s) => IsVirtualReady && (s->SystemFlags & Flags.If) != 0;
 
     /// <summary>A virtual interrupt waits for nothing but the guest's RFLAGS.IF.</summary>
-    private bool IsVirtualReady => _virtualInterrupt.Requested && _virtualInterrupt.Passes && (!UsesVirtualGif || _virtualInterrupt.GlobalInterrupts);
+    public bool IsVirtualReady => _virtualInterrupt.Requested && _virtualInterrupt.Passes && (!UsesVirtualGif || _virtualInterrupt.GlobalInterrupts);
 
     private bool UsesVirtualGif => _virtualInterrupt.VirtualizesGif && Capabilities.Has(SvmFeatures.VirtualGif);
 
