@@ -37,8 +37,8 @@ public static class MemoryWalk
         var program = new LinuxProgram(
             "memorywalk: mmap failed; take less memory, or set huge pages aside: hugepages=N on the kernel's command line\n",
             "memorywalk: wrong arguments; give reads, MiB (a power of two), and bytes of a page (4096 or 2097152)\n");
-        LinuxProgram.Text name = program.Add("memorywalk "), done = program.Add(" done\n");
-        LinuxProgram.Text reads = program.Add($"{DefaultReads}"), size = program.Add($"{DefaultSize}"), page = program.Add($"{DefaultPage}");
+        GuestProgram.Text name = program.Add("memorywalk "), done = program.Add(" done\n");
+        GuestProgram.Text reads = program.Add($"{DefaultReads}"), size = program.Add($"{DefaultSize}"), page = program.Add($"{DefaultPage}");
         Assembler c = program.Code;
         Label map = c.CreateLabel(), touch = c.CreateLabel(), next = c.CreateLabel(), finished = c.CreateLabel();
 
