@@ -28,7 +28,7 @@ public static class ComputeBenchmark
 
     private const string Failed = "compute: there is not enough memory\n";
     private const string Usage = "compute: wrong arguments; give a program (all, fib, sieve, matrix, hash or chase) and the number of passes\n";
-    private const int MemorySize = 4 << 20, Digits = 16;
+    private const int MemorySize = 1 << 20, Digits = 16;
 
     /// <summary>A pass adds to the sum in R14; it may use all registers but RBX, R12, R13 and R15, which has the memory. Before the first pass the memory is prepared.</summary>
     private sealed record Kernel(string Name, Action Pass, Action? Prepare = null);
@@ -264,7 +264,7 @@ public static class ComputeBenchmark
         c.jb(link);
     }
 
-    /// <summary>Half a million loads, each of which needs the one before.</summary>
+    /// <summary>So many loads as there are links, each of which needs the one before.</summary>
     private static void Chase(Assembler c)
     {
         Label step = c.CreateLabel();

@@ -73,7 +73,7 @@ public sealed partial class CompareVMForkWait : PSCmdlet, IDisposable
                     // Exits that were counted come before those that are derived.
                     EventCounts? of = technique == CostTechnique.HardwareVmm ? counts[^1] : counts.FirstOrDefault(c => c.Techniques.Contains(technique));
                     if (of != null)
-                        WriteObject(ForkWaitPrediction.Of(profile, technique, of, Forks / 2, Pages));
+                        WriteObject(ForkWaitPrediction.Of(profile, technique, of, Forks / 2, Pages) with { Command = CommandText.Of(MyInvocation) });
                 }
             }
         }

@@ -9,7 +9,7 @@ namespace X86Virt.Reports;
 /// <summary>Draws charts with ScottPlot.</summary>
 public static partial class ChartRenderer
 {
-    private const int Width = 1100, UprightHeight = 460, RowHeight = 30, LyingFrame = 130, CharacterWidth = 8, RotatedLabels = 62;
+    private const int Width = 1100, UprightHeight = 460, RowHeight = 30, LyingFrame = 130, CharacterWidth = 8, LegendRow = 22, RotatedLabels = 62;
     private const double GroupWidth = 0.84, LyingBarWidth = 0.7, Paleness = 0.6;
 
     /// <summary>Colours of Okabe and Ito, which people who are colour-blind can tell apart.</summary>
@@ -48,7 +48,7 @@ public static partial class ChartRenderer
 
     private static bool IsLying(Chart chart) => chart.Layout == ChartLayout.Stacked || chart.Series.Count == 1;
 
-    private static int HeightOf(Chart chart) => IsLying(chart) ? LyingFrame + RowHeight * Math.Max(2, chart.Categories.Count) : UprightHeight;
+    private static int HeightOf(Chart chart) => IsLying(chart) ? LyingFrame + Math.Max(RowHeight * Math.Max(2, chart.Categories.Count), chart.Layout == ChartLayout.Stacked ? LegendRow * chart.Series.Count : 0) : UprightHeight;
 
     private static Plot Draw(Chart chart)
     {

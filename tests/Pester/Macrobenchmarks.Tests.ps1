@@ -36,6 +36,21 @@ Describe "forkwait under Debian's kernel" -ForEach $linux -Tag Linux {
     }
 }
 
+Describe "Compute guests" -ForEach $linux -Tag Linux {
+    It 'compute the same with Linux and without, on every engine' -Skip:$Missing {
+        $image = [IO.Path]::Combine($TestDrive, 'compute.bin')
+        $disk = [IO.Path]::Combine($TestDrive, 'compute.cpio.gz')
+        $null = Export-VMBenchmarkImage -Path $image -Benchmark ComputeBare
+        $null = Export-VMBenchmarkImage -Path $disk -Benchmark Compute
+        $bare = @(Compare-VMEngine -Kernel $image -CommandLine 'all 3' -Memory 16MB -Engine BinaryTranslation, HardwareAssist)
+        $results = @(Compare-VMEngine -Kernel $Kernel -InitialRamDisk $disk -CommandLine 'console=ttyS0 -- all 3' -NoReboot -Timeout 300 -Engine BinaryTranslation, HardwareAssist)
+        "$($bare.Agrees) $($results.Agrees)" | Should -Be 'True True True True'
+        $sums = [regex]::Matches($bare[0].Console, '(?m)^compute \w+ ?\w*').Value
+        $sums.Count | Should -Be 6
+        [regex]::Matches($results[0].Console, '(?m)^compute \w+ ?\w*').Value | Should -Be $sums
+    }
+}
+
 Describe "memorywalk under Debian's kernel" -ForEach $linux -Tag Linux {
     It 'touches small pages by a fault each, huge ones by one for 512, and misses the TLB with its reads' -Skip:$Missing {
         $disk = [IO.Path]::Combine($TestDrive, 'memorywalk.cpio.gz')

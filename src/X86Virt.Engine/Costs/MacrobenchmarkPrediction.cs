@@ -19,6 +19,9 @@ public sealed record MacrobenchmarkPrediction(
 
     /// <summary>What the prediction is the sum of, where it is one of events.</summary>
     public IReadOnlyList<EventCost> Costs { get; init; } = [];
+
+    /// <summary>The command that predicts it again.</summary>
+    public string Command { get; init; } = "";
 }
 
 /// <summary>forkwait of Adams and Agesen (ASPLOS 2006, section 6.2): published times, and what the model makes of a run of ours.</summary>
@@ -33,7 +36,7 @@ public static class ForkWaitPrediction
     /// <summary>
     /// The working set with which the model gives the published native time of the Pentium 4: so many pages that parent and child both write to. The other columns owe nothing to theirs.
     /// </summary>
-    public const int CalibratedPages = 43;
+    public const int CalibratedPages = 45;
 
     private static readonly Dictionary<string, PublishedNanobenchmark> s_published = new()
     {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using X86Virt.Engine;
 using X86Virt.Engine.Costs;
 using X86Virt.Reports;
 
@@ -29,7 +30,7 @@ internal static class PredictionSection
                     Categories = operations,
                     Series =
                     [
-                        .. techniques.SelectMany(t => s_sides.Select((side, i) => new ChartSeries($"{t}, {side}",
+                        .. techniques.SelectMany(t => s_sides.Select((side, i) => new ChartSeries($"{NameOf(t)}, {side}",
                             [.. operations.Select(o => table.FirstOrDefault(p => p.Operation == o && p.Technique == t) is { } p ? (i == 0 ? p.Published : p.Predicted) ?? double.NaN : double.NaN)]))),
                     ],
                 },
@@ -54,7 +55,7 @@ internal static class PredictionSection
             Tables =
             [
                 new ReportTable("Seconds", [new(name == BootOverheadPrediction.Name ? "Source" : "Profile"), new("Technique"), new("Predicted", true), new("Published", true), new("Ratio", true), new("Kind")],
-                    [.. results.Select(p => new[] { p.Row, $"{p.Technique}", Seconds(p.Predicted), p.Published is { } published ? Seconds(published) : "", Ratio(p.Ratio), $"{p.Kind}" })]),
+                    [.. results.Select(p => new[] { NameOf(p.Row), $"{p.Technique}", Seconds(p.Predicted), p.Published is { } published ? Seconds(published) : "", Ratio(p.Ratio), $"{p.Kind}" })]),
             ],
         };
     }
@@ -64,7 +65,7 @@ internal static class PredictionSection
         Title = $"{results[0].Benchmark}, predicted and published",
         ValueName = "seconds",
         Paired = true,
-        Categories = [.. results.Select(p => $"{p.Row} {p.Technique}")],
+        Categories = [.. results.Select(p => $"{p.Row} {NameOf(p.Technique)}")],
         Series = [new ChartSeries(s_sides[0], [.. results.Select(p => p.Published ?? double.NaN)]), new ChartSeries(s_sides[1], [.. results.Select(p => p.Predicted)])],
     };
 
@@ -75,8 +76,8 @@ internal static class PredictionSection
         {
             MacrobenchmarkPrediction[] rows = [.. column];
             if (rows.Any(p => p.Published != null))
-                bars.Add(($"{column.Key.Technique}, published", row => rows.First(p => p.Row == row).Published ?? 0));
-            bars.Add(($"{column.Key.Technique}, predicted", row => rows.First(p => p.Row == row).Predicted));
+                bars.Add(($"{NameOf(column.Key.Technique)}, published", row => rows.First(p => p.Row == row).Published ?? 0));
+            bars.Add(($"{NameOf(column.Key.Technique)}, predicted", row => rows.First(p => p.Row == row).Predicted));
         }
         return new Chart
         {
@@ -84,9 +85,19 @@ internal static class PredictionSection
             ValueName = "seconds more than the bare processor",
             Layout = ChartLayout.Stacked,
             Categories = [.. bars.Select(b => b.Name)],
-            Series = [.. results.Select(p => p.Row).Distinct().Where(r => r != BootOverheadPrediction.All).Select(r => new ChartSeries(r, [.. bars.Select(b => b.Of(r))]))],
+            Series = [.. results.Select(p => p.Row).Distinct().Where(r => r != BootOverheadPrediction.All).Select(r => new ChartSeries(NameOf(r), [.. bars.Select(b => b.Of(r))]))],
         };
     }
+
+    /// <summary>Short, as charts have little room.</summary>
+    private static string NameOf(CostTechnique technique) => technique switch
+    {
+        CostTechnique.Native => "native",
+        CostTechnique.SoftwareVmm => "software",
+        _ => "hardware",
+    };
+
+    private static string NameOf(string row) => Enum.TryParse(row, out OverheadSource source) ? MeasurementSection.NameOf(source) : row;
 
     private static string Whole(double? value) => value?.ToString("N0", CultureInfo.InvariantCulture) ?? "";
 

@@ -68,7 +68,7 @@ internal sealed class ReportBuilder
             Title = title,
             Sections = sections,
             Host = HostDescription.Read(),
-            Commands = [.. _nanobenchmarks.Select(n => n.Command).Concat(_measurements.Select(m => m.Command)).Where(c => c.Length > 0).Distinct()],
+            Commands = [.. _nanobenchmarks.Select(n => n.Command).Concat(_predictions.Select(p => p.Command)).Concat(_macrobenchmarks.Select(p => p.Command)).Concat(_measurements.Select(m => m.Command)).Where(c => c.Length > 0).Distinct()],
         };
     }
 
