@@ -66,9 +66,10 @@ function Save-Image([string] $Name, [string] $Benchmark) {
     (Export-VMBenchmarkImage -Path ([IO.Path]::Combine($folder, $Name)) -Benchmark $Benchmark).FullName
 }
 
-function Measure-Cycles($Measurement, [string] $Technique) {
+# Refills of the TLB are not counted by HardwareAssist; without them engines can be compared.
+function Measure-Cycles($Measurement, [string] $Technique, [switch] $WithRefills) {
     $sum = 0.0
-    foreach ($cost in Get-VMCost -Measurement $Measurement -Technique $Technique) { if ($cost.Event -ne 'TlbMiss') { $sum += $cost.Cycles } }
+    foreach ($cost in Get-VMCost -Measurement $Measurement -Technique $Technique) { if ($WithRefills -or $cost.Event -ne 'TlbMiss') { $sum += $cost.Cycles } }
     $sum
 }
 
@@ -176,23 +177,26 @@ try {
         $ram = Save-Image 'memorywalk.cpio.gz' MemoryWalk
         $reads = 2000000
         $walks = foreach ($size in 4096, 2097152) {
+            # With shadow page tables a miss is a walk of four references; the translator counts them, hardware assist those of walks in two dimensions.
             foreach ($paging in 'Shadow', 'Nested') {
+                $engine = if ($paging -eq 'Nested') { 'HardwareAssist' } else { 'BinaryTranslation' }
                 # The boot and the first touch of each page are in both, and taken off.
-                $walk = $linux + @{ InitialRamDisk = $ram; CommandLine = "console=ttyS0 hugepages=32 -- $reads 64 $size"; Engine = 'HardwareAssist'; Paging = $paging }
+                $walk = $linux + @{ InitialRamDisk = $ram; CommandLine = "console=ttyS0 hugepages=32 -- $reads 64 $size"; Engine = $engine; Paging = $paging }
                 $touched = Compare-VMEngine @walk -Until '^memorywalk \d+ touched'
                 $all = Compare-VMEngine @walk -Until '^memorywalk \d+ done'
                 $each = { param($kind, $detail = '*') ((Measure-Count $all $kind $detail) - (Measure-Count $touched $kind $detail)) / $reads }
+                $misses, $references = if ($paging -eq 'Nested') { (& $each NestedPaging 'walk'), (& $each NestedPaging 'reference*') } else { (& $each HiddenPageFault 'refill'), (4 * (& $each HiddenPageFault 'refill')) }
                 [pscustomobject]@{
-                    PSTypeName = 'A large working set, for each read'; Page = $size; Paging = $paging; FaultsOfTouching = Measure-Count $touched Exception '#PF*'; Exits = Limit (& $each GuestExit) 4
-                    Walks = Limit (& $each NestedPaging 'walk'); References = Limit (& $each NestedPaging 'reference*')
-                    ModelledCycles = Limit (((Measure-Cycles $all HardwareVmm) - (Measure-Cycles $touched HardwareVmm)) / $reads) 1
+                    PSTypeName = 'A large working set, for each read'; Page = $size; Paging = $paging; FaultsOfTouching = Measure-Count $touched Exception '#PF*'
+                    TlbMisses = Limit $misses; References = Limit $references
+                    ModelledCycles = Limit (((Measure-Cycles $all HardwareVmm -WithRefills) - (Measure-Cycles $touched HardwareVmm -WithRefills)) / $reads) 1
                     HostNanoseconds = Limit (($all.Seconds - $touched.Seconds) * 1e9 / $reads) 0
                 }
             }
         }
         $walks | ForEach-Object { $results.Add($_) }
-        Add-Line "For each of $reads reads all over 64 MiB, on HardwareAssist"
-        Add-Table $walks Page, Paging, (Column FaultsOfTouching 0), (Column Exits 4), (Column Walks 3), (Column References 3), (Column ModelledCycles 1), (Column HostNanoseconds 0)
+        Add-Line "For each of $reads reads all over 64 MiB, under a hardware VMM (Pentium 4 672)"
+        Add-Table $walks Page, Paging, (Column FaultsOfTouching 0), (Column TlbMisses 3), (Column References 3), (Column ModelledCycles 1), (Column HostNanoseconds 0)
     }
 
     Start-Part 'The hybrid VMM, seconds of each processor'

@@ -9,7 +9,7 @@ namespace X86Virt.Reports;
 /// <summary>Draws charts with ScottPlot.</summary>
 public static partial class ChartRenderer
 {
-    private const int Width = 1100, UprightHeight = 460, RowHeight = 30, LyingFrame = 130, CharacterWidth = 8, LegendRow = 22, RotatedLabels = 62;
+    private const int Width = 1100, UprightHeight = 460, RowHeight = 30, LyingFrame = 130, CharacterWidth = 8, LegendRow = 22, LabelDistance = 5, RotatedLabels = 62;
     private const double GroupWidth = 0.84, LyingBarWidth = 0.7, Paleness = 0.6;
 
     /// <summary>Colours of Okabe and Ito, which people who are colour-blind can tell apart.</summary>
@@ -79,6 +79,7 @@ public static partial class ChartRenderer
         }
         plot.Axes.Bottom.TickGenerator = new NumericManual([.. Enumerable.Range(0, chart.Categories.Count).Select(i => (double)i)], [.. chart.Categories]);
         plot.Axes.Bottom.MajorTickStyle.Length = 0;
+        plot.Axes.Bottom.TickLabelStyle.OffsetY = LabelDistance;
         if (chart.Categories.Max(c => c.Length) * CharacterWidth > (double)Width / chart.Categories.Count)
         {
             plot.Axes.Bottom.TickLabelStyle.Rotation = -35;

@@ -136,7 +136,7 @@ public sealed class ReportTests
             string[] lines = [.. TextChart.Lines(chart, width)];
             Assert.All(lines, l => Assert.InRange(l.Length, 1, width));
             Assert.Contains(lines, l => l.Contains('…', StringComparison.Ordinal));
-            Assert.Contains(lines, l => l.Contains("##", StringComparison.Ordinal));
+            Assert.Contains(lines, l => l.Contains("|#", StringComparison.Ordinal));
         }
     }
 
@@ -146,7 +146,7 @@ public sealed class ReportTests
         XElement svg = Draw(Grouped with { Paired = true });
         Assert.NotEmpty(Bars(svg, "#0072B2"));
         Assert.Empty(Bars(svg, "#E69F00"));
-        Assert.NotEmpty(Bars(svg, "#99C7E0"));
+        Assert.NotEmpty(Bars(svg, "#99C6E0"));
     }
 
     [Theory]
