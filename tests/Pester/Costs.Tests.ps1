@@ -64,8 +64,8 @@ Describe 'Compare-VMForkWait' -ForEach @(@{ Kernel = $kernel; Missing = -not [IO
     }
 
     It 'counts more with a larger working set' -Skip:$Missing {
-        $few, $many = 0, 20 | ForEach-Object { @(Compare-VMForkWait -Kernel $Kernel -Forks 40 -Pages $_ -Engine BinaryTranslation -Profile Core2 -Timeout 300) }
-        $few[0..2].Technique | Should -Be 'Native', 'SoftwareVmm', 'HardwareVmm'
+        $few, $many = foreach ($pages in 0, 20) { , @(Compare-VMForkWait -Kernel $Kernel -Forks 40 -Pages $pages -Engine BinaryTranslation -Profile Core2 -Timeout 300) }
+        $few.Technique | Should -Be 'Native', 'SoftwareVmm', 'HardwareVmm'
         foreach ($column in 0..2) { $few[$column].Predicted | Should -BeLessThan $many[$column].Predicted }
     }
 }
