@@ -31,7 +31,7 @@ Describe "forkwait under Debian's kernel" -ForEach $linux -Tag Linux {
 
     It 'says what is wrong with its argument, and switches the power off' -Skip:$Missing {
         $vm = Start-ForkWait $Kernel many
-        Get-VMConsole $vm | Should -Match 'forkwait: the argument is no number of forks'
+        Get-VMConsole $vm | Should -Match 'forkwait: the arguments are no number of forks'
         $vm.StopReason.Kind | Should -Be 'PowerOff'
     }
 }
