@@ -16,7 +16,9 @@
     CmdletsToExport      = @(
         'Clear-NestedPageTable'
         'Clear-TranslationCache'
+        'Compare-VMBootOverhead'
         'Compare-VMEngine'
+        'Compare-VMForkWait'
         'Compare-VMNanobenchmark'
         'Enter-VMConsole'
         'Export-TranslationGraph'

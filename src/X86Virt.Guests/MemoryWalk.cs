@@ -23,7 +23,7 @@ public static class MemoryWalk
 
     /// <summary>
     /// The program, a static ELF file for x86-64 Linux. Its arguments: the number of reads; MiB, a power of two; bytes of a page, 4096 or 2097152.
-    /// It touches all pages, reads, and prints "memorywalk N done". It ends with 0; 1 if there is not so much memory, or not so
+    /// It touches all pages, prints "memorywalk N touched", reads, and prints "memorywalk N done". It ends with 0; 1 if there is not so much memory, or not so
     /// many huge pages (hugepages=N on the kernel's command line sets them aside); 2 for wrong arguments. As the first process it turns the machine off instead of ending.
     /// </summary>
     public static byte[] Program { get; } = Build();
@@ -37,8 +37,8 @@ public static class MemoryWalk
         var program = new LinuxProgram(
             "memorywalk: mmap failed; take less memory, or set huge pages aside: hugepages=N on the kernel's command line\n",
             "memorywalk: wrong arguments; give reads, MiB (a power of two), and bytes of a page (4096 or 2097152)\n");
-        LinuxProgram.Text name = program.Add("memorywalk "), done = program.Add(" done\n");
-        LinuxProgram.Text reads = program.Add($"{DefaultReads}"), size = program.Add($"{DefaultSize}"), page = program.Add($"{DefaultPage}");
+        GuestProgram.Text name = program.Add("memorywalk "), touched = program.Add(" touched\n"), done = program.Add(" done\n");
+        GuestProgram.Text reads = program.Add($"{DefaultReads}"), size = program.Add($"{DefaultSize}"), page = program.Add($"{DefaultPage}");
         Assembler c = program.Code;
         Label map = c.CreateLabel(), touch = c.CreateLabel(), next = c.CreateLabel(), finished = c.CreateLabel();
 
@@ -76,6 +76,7 @@ public static class MemoryWalk
         c.cmp(rcx, r14);
         c.jb(touch);
 
+        Report(touched);
         c.dec(r14); // as a mask from now on
         c.mov(r8, Multiplier);
         c.mov(r9, Increment);
@@ -93,12 +94,17 @@ public static class MemoryWalk
         c.jmp(next);
 
         c.Label(ref finished);
-        program.Print(name);
-        c.mov(rsi, r12);
-        c.mov(rdx, r13);
-        program.Print();
-        program.Print(done);
+        Report(done);
         return program.Build();
+
+        void Report(GuestProgram.Text what)
+        {
+            program.Print(name);
+            c.mov(rsi, r12);
+            c.mov(rdx, r13);
+            program.Print();
+            program.Print(what);
+        }
 
         void CheckSize()
         {

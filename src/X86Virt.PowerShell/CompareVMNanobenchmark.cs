@@ -62,7 +62,7 @@ public sealed class CompareVMNanobenchmark : PSCmdlet, IDisposable
             {
                 EventCounts row = Count(operation).Without(Count(BuiltInGuest.NanobenchmarkBaseLoop(operation)));
                 foreach (CostTechnique technique in Profile.Techniques.Intersect(row.Techniques))
-                    WriteObject(NanobenchmarkPrediction.Of(Profile, operation, technique, row));
+                    WriteObject(NanobenchmarkPrediction.Of(Profile, operation, technique, row) with { Command = CommandText.Of(MyInvocation) });
             }
         }
         catch (OperationCanceledException)

@@ -15,14 +15,21 @@ public enum BenchmarkImage
 
     /// <summary>A Linux program that reads memory all over a large area, on an initial RAM disk.</summary>
     MemoryWalk,
+
+    /// <summary>A Linux program that only computes, on an initial RAM disk.</summary>
+    Compute,
+
+    /// <summary>The same without an operating system: a multiboot image.</summary>
+    ComputeBare,
 }
 
 /// <summary>Writes a benchmark to a file, for use with any kernel, in other virtual machines and on real PCs.</summary>
 /// <remarks>
 /// <para>Nanobenchmark is a multiboot image: any multiboot loader starts it (QEMU with -kernel, GRUB with multiboot). It writes to the first serial port and turns the machine off, or halts. Its command line takes operations=a,b,c and iterations=n, and cycles=n to double the iterations of a loop until it takes that many, which is a million where neither is given; numbers are printed in hexadecimal, times in cycles of the time-stamp counter.</para>
 /// <para>It is for processors with long mode; with -Bits 32 for 32-bit ones with PAE, SSE2, SYSENTER, a local APIC and the EFER register.</para>
-/// <para>ForkWait is an initial RAM disk for a 64-bit Linux kernel, with one program as /init. It forks as many children as the kernel's command line says behind '--' (40000 unless given), one after the other, waits for each, prints 'forkwait N done' and turns the machine off.</para>
-/// <para>MemoryWalk is such a RAM disk, too. Behind '--' stand the reads to make (1000000), the MiB to read in (64), and the bytes of a page (4096; or 2097152, with hugepages=N in front of '--' to set N of them aside). Nearly every read misses the TLB where pages are small. It prints 'memorywalk N done' and turns the machine off.</para>
+/// <para>ForkWait is an initial RAM disk for a 64-bit Linux kernel, with one program as /init. It forks as many children as the kernel's command line says behind '--' (40000 unless given), one after the other, waits for each, prints 'forkwait N half' and 'forkwait N done', and turns the machine off. Behind the number of forks may stand the pages of memory that the parent has, how many of them each child writes to, and how many the parent between forks: 1000 64 64 64.</para>
+/// <para>MemoryWalk is such a RAM disk, too. Behind '--' stand the reads to make (1000000), the MiB to read in (64), and the bytes of a page (4096; or 2097152, with hugepages=N in front of '--' to set N of them aside). Nearly every read misses the TLB where pages are small. It prints 'memorywalk N touched' when all pages have been touched and 'memorywalk N done' when all reads are made, and turns the machine off.</para>
+/// <para>Compute is such a RAM disk with small programs that only compute: fib (recursion), sieve, matrix, hash (rotations and additions) and chase (loads that need one another). Behind '--' stand the program's name, or all, and the passes (10). Each prints its sum. ComputeBare is the same code without an operating system, a multiboot image whose command line has these arguments; it needs 16 MiB.</para>
 /// </remarks>
 /// <example>
 /// <code>Export-VMBenchmarkImage -Path nano.bin; New-VirtualMachine demo2 -Kernel ./nano.bin -CommandLine 'operations=syscall,in iterations=1000' | Start-VM -Wait -PassThru | Get-VMConsole</code>
@@ -35,6 +42,10 @@ public enum BenchmarkImage
 /// <example>
 /// <code>Export-VMBenchmarkImage -Path forkwait.cpio.gz -Benchmark ForkWait</code>
 /// <para>Writes the RAM disk. Then: New-VirtualMachine forks -Kernel ./vmlinuz -InitialRamDisk ./forkwait.cpio.gz -CommandLine 'console=ttyS0 -- 1000' | Start-VM -Wait</para>
+/// </example>
+/// <example>
+/// <code>Export-VMBenchmarkImage -Path compute.bin -Benchmark ComputeBare; Compare-VMEngine -Kernel ./compute.bin -CommandLine 'sieve 100' -Engine BinaryTranslation, HardwareAssist</code>
+/// <para>Compares two engines on code that needs no monitor.</para>
 /// </example>
 [Cmdlet(VerbsData.Export, "VMBenchmarkImage", SupportsShouldProcess = true)]
 [OutputType(typeof(FileInfo))]
@@ -73,6 +84,8 @@ public sealed class ExportVMBenchmarkImage : PSCmdlet
             {
                 BenchmarkImage.ForkWait => ForkWait.InitialRamDisk,
                 BenchmarkImage.MemoryWalk => MemoryWalk.InitialRamDisk,
+                BenchmarkImage.Compute => ComputeBenchmark.InitialRamDisk,
+                BenchmarkImage.ComputeBare => ComputeBenchmark.Image,
                 _ => NanobenchmarkImage.Of(Bits).Image,
             });
             WriteObject(new FileInfo(path));

@@ -27,6 +27,9 @@ public sealed record Chart
     /// <summary>Draws logarithms; values of 0 and less have no bar. Stacked bars are always linear.</summary>
     public bool Logarithmic { get; init; }
 
+    /// <summary>Series come in twos of one colour, the second of them pale.</summary>
+    public bool Paired { get; init; }
+
     /// <summary>The part of <see cref="Title"/> and the values that a reader needs who cannot see the chart.</summary>
     public string Description => $"{Title}. Bar chart of {ValueName}: {Series.Count} series, {Categories.Count} categories.";
 }

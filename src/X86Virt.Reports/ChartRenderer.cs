@@ -9,8 +9,8 @@ namespace X86Virt.Reports;
 /// <summary>Draws charts with ScottPlot.</summary>
 public static partial class ChartRenderer
 {
-    private const int Width = 1100, UprightHeight = 460, RowHeight = 30, LyingFrame = 130, CharacterWidth = 8, RotatedLabels = 62;
-    private const double GroupWidth = 0.84, LyingBarWidth = 0.7;
+    private const int Width = 1100, UprightHeight = 460, RowHeight = 30, LyingFrame = 130, CharacterWidth = 8, LegendRow = 22, LabelDistance = 5, RotatedLabels = 62;
+    private const double GroupWidth = 0.84, LyingBarWidth = 0.7, Paleness = 0.6;
 
     /// <summary>Colours of Okabe and Ito, which people who are colour-blind can tell apart.</summary>
     private static readonly Color[] s_colors = Color.FromHex(["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F", "#000000"]);
@@ -48,7 +48,7 @@ public static partial class ChartRenderer
 
     private static bool IsLying(Chart chart) => chart.Layout == ChartLayout.Stacked || chart.Series.Count == 1;
 
-    private static int HeightOf(Chart chart) => IsLying(chart) ? LyingFrame + RowHeight * Math.Max(2, chart.Categories.Count) : UprightHeight;
+    private static int HeightOf(Chart chart) => IsLying(chart) ? LyingFrame + Math.Max(RowHeight * Math.Max(2, chart.Categories.Count), chart.Layout == ChartLayout.Stacked ? LegendRow * chart.Series.Count : 0) : UprightHeight;
 
     private static Plot Draw(Chart chart)
     {
@@ -79,6 +79,7 @@ public static partial class ChartRenderer
         }
         plot.Axes.Bottom.TickGenerator = new NumericManual([.. Enumerable.Range(0, chart.Categories.Count).Select(i => (double)i)], [.. chart.Categories]);
         plot.Axes.Bottom.MajorTickStyle.Length = 0;
+        plot.Axes.Bottom.TickLabelStyle.OffsetY = LabelDistance;
         if (chart.Categories.Max(c => c.Length) * CharacterWidth > (double)Width / chart.Categories.Count)
         {
             plot.Axes.Bottom.TickLabelStyle.Rotation = -35;
@@ -120,7 +121,7 @@ public static partial class ChartRenderer
 
     private static BarPlot AddBars(Plot plot, Chart chart, int series, ValueScale scale, Func<int, double> position, Func<int, double> start, double width, bool horizontal)
     {
-        Color color = s_colors[series % s_colors.Length];
+        Color color = ColorOf(chart, series);
         var bars = new List<Bar>();
         for (int c = 0; c < chart.Categories.Count; c++)
         {
@@ -132,6 +133,14 @@ public static partial class ChartRenderer
         drawn.Horizontal = horizontal;
         drawn.LegendText = chart.Series.Count > 1 ? chart.Series[series].Name : "";
         return drawn;
+    }
+
+    private static Color ColorOf(Chart chart, int series)
+    {
+        if (!chart.Paired)
+            return s_colors[series % s_colors.Length];
+        Color color = s_colors[series / 2 % s_colors.Length];
+        return series % 2 == 0 ? color : color.Lighten(Paleness);
     }
 
     private static void LabelValues(BarPlot bars, ChartSeries series)

@@ -1,3 +1,6 @@
+BeforeDiscovery {
+    $kernel = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'artifacts', 'guests', 'vmlinuz-cloud-amd64'))
+}
 BeforeAll {
     . $PSScriptRoot/TestMachines.ps1
 }
@@ -42,6 +45,61 @@ Describe 'Compare-VMNanobenchmark' {
 
     It 'refuses an operation that there is not' {
         { Compare-VMNanobenchmark frobnicate -ErrorAction Stop } | Should -Throw -ErrorId 'UnknownNanobenchmark,X86Virt.PowerShell.CompareVMNanobenchmark'
+    }
+}
+
+Describe 'Compare-VMForkWait' -ForEach @(@{ Kernel = $kernel; Missing = -not [IO.File]::Exists($kernel) }) -Tag Linux {
+    It 'predicts both machines in three columns, in the published order' -Skip:$Missing {
+        $table = @(Compare-VMForkWait -Kernel $Kernel -Forks 100 -Timeout 300)
+        ($table | ForEach-Object { "$($_.Row) $($_.Technique)" }) | Should -Be 'Pentium4-672 Native', 'Pentium4-672 SoftwareVmm', 'Pentium4-672 HardwareVmm', 'Core2 Native', 'Core2 SoftwareVmm', 'Core2 HardwareVmm'
+        $table.Published | Should -Be 6.02, 36.95, 106.4, 2.62, 18.43, 38.89
+        $table.Kind | Should -Be 'Calibrated', 'Prediction', 'Prediction', 'Calibrated', 'Prediction', 'Prediction'
+        foreach ($first in 0, 3) {
+            $table[$first].Predicted | Should -BeLessThan $table[$first + 1].Predicted
+            $table[$first + 1].Predicted | Should -BeLessThan $table[$first + 2].Predicted
+            $table[$first].Factor | Should -BeLessThan 1.1
+        }
+        ($table | Where-Object { $_.Factor -gt 3 }) | Should -BeNullOrEmpty
+        ($table[2].Costs | Where-Object Event -EQ PageFaultExit).Count / 40000 | Should -BeGreaterThan 200
+    }
+
+    It 'counts more with a larger working set' -Skip:$Missing {
+        $few, $many = foreach ($pages in 0, 20) { , @(Compare-VMForkWait -Kernel $Kernel -Forks 40 -Pages $pages -Engine BinaryTranslation -Profile Core2 -Timeout 300) }
+        $few.Technique | Should -Be 'Native', 'SoftwareVmm', 'HardwareVmm'
+        foreach ($column in 0..2) { $few[$column].Predicted | Should -BeLessThan $many[$column].Predicted }
+    }
+}
+
+Describe 'Compare-VMForkWait without a kernel' {
+    It 'says so' {
+        { Compare-VMForkWait -Kernel ./no-such-kernel -ErrorAction Stop } | Should -Throw -ErrorId 'ImageUnreadable,X86Virt.PowerShell.CompareVMForkWait'
+    }
+}
+
+Describe 'Compare-VMBootOverhead' {
+    BeforeAll {
+        $path = Join-Path ([IO.Path]::GetTempPath()) "overheads-$PID.bin"
+        Export-VMBenchmarkImage -Path $path | Out-Null
+        $runs = @(Compare-VMEngine -Kernel $path -Memory 16MB -CommandLine 'operations=in iterations=100' -Engine DecodedCache, BinaryTranslation, HardwareAssist -Paging Shadow, Nested)
+    }
+
+    AfterAll { Remove-Item $path -ErrorAction Ignore }
+
+    It 'has a row for each source and their sum, for the technique that each engine stands for' {
+        $software, $shadow, $nested = foreach ($run in $runs[1..3]) { , @($run | Compare-VMBootOverhead) }
+        foreach ($rows in $software, $shadow, $nested) {
+            $rows.Count | Should -Be 10
+            ($rows[0..8] | Measure-Object Predicted -Sum).Sum - $rows[9].Predicted | ForEach-Object { [Math]::Abs($_) } | Should -BeLessThan 1e-12
+        }
+        $software.Technique | Select-Object -Unique | Should -Be 'SoftwareVmm'
+        ($shadow | Where-Object Row -EQ InputOutput).Published | Should -Be 8.1
+        ($software | Where-Object Row -EQ InputOutput).Predicted | Should -BeLessThan 0
+        $nested.Published | Where-Object { $null -ne $_ } | Should -BeNullOrEmpty
+        (($runs[2] | Compare-VMBootOverhead -Profile Core2).Published | Where-Object { $null -ne $_ }) | Should -BeNullOrEmpty
+    }
+
+    It 'refuses an engine that stands for no technique' {
+        { $runs[0] | Compare-VMBootOverhead -ErrorAction Stop } | Should -Throw -ErrorId 'NoTechnique,X86Virt.PowerShell.CompareVMBootOverhead'
     }
 }
 

@@ -31,8 +31,23 @@ Describe "forkwait under Debian's kernel" -ForEach $linux -Tag Linux {
 
     It 'says what is wrong with its argument, and switches the power off' -Skip:$Missing {
         $vm = Start-ForkWait $Kernel many
-        Get-VMConsole $vm | Should -Match 'forkwait: the argument is no number of forks'
+        Get-VMConsole $vm | Should -Match 'forkwait: the arguments are no number of forks'
         $vm.StopReason.Kind | Should -Be 'PowerOff'
+    }
+}
+
+Describe "Compute guests" -ForEach $linux -Tag Linux {
+    It 'compute the same with Linux and without, on every engine' -Skip:$Missing {
+        $image = [IO.Path]::Combine($TestDrive, 'compute.bin')
+        $disk = [IO.Path]::Combine($TestDrive, 'compute.cpio.gz')
+        $null = Export-VMBenchmarkImage -Path $image -Benchmark ComputeBare
+        $null = Export-VMBenchmarkImage -Path $disk -Benchmark Compute
+        $bare = @(Compare-VMEngine -Kernel $image -CommandLine 'all 3' -Memory 16MB -Engine BinaryTranslation, HardwareAssist)
+        $results = @(Compare-VMEngine -Kernel $Kernel -InitialRamDisk $disk -CommandLine 'console=ttyS0 -- all 3' -NoReboot -Timeout 300 -Engine BinaryTranslation, HardwareAssist)
+        "$($bare.Agrees) $($results.Agrees)" | Should -Be 'True True True True'
+        $sums = [regex]::Matches($bare[0].Console, '(?m)^compute \w+ ?\w*').Value
+        $sums.Count | Should -Be 6
+        [regex]::Matches($results[0].Console, '(?m)^compute \w+ ?\w*').Value | Should -Be $sums
     }
 }
 

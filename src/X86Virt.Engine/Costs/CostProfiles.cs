@@ -24,9 +24,11 @@ public static class CostProfiles
             Row(Privileged, "A write of CR8; taken for every privileged or serializing instruction, and for accesses to device memory, most of which are to the local APIC, as CR8 is", 150, "instruction", "cr8wr", CostTechnique.Native, CostBasis.Published),
             Row(Delivery, "An exception delivered, and IRET", 889, "exception", "divzero", CostTechnique.Native, CostBasis.Published),
             Row(PageFaultDelivery, "A page fault delivered, and IRET", 1093, "fault", "pgfault", CostTechnique.Native, CostBasis.Published),
-            new(WalkReference, "A page table entry read by a walk: a quarter of what a page fault takes longer than a divide error", (1093 - 889) / 4.0, "reference", CostBasis.Published, Table + ": native, (pgfault - divzero) / 4"),
+            new(TlbMiss, "A walk of four levels: what a page fault takes longer than a divide error", 1093 - 889, "miss", CostBasis.Published, Table + ": native, pgfault - divzero"),
+            new(WalkReference, "A page table entry read by a walk: a quarter of one of four levels", (1093 - 889) / 4.0, "reference", CostBasis.Published, Table + ": native, (pgfault - divzero) / 4"),
 
             new(Callout, "Leaving translated code and coming back", 1254 - 216, "callout", CostBasis.Published, "Adams and Agesen, ASPLOS 2006: RDTSC by callout less RDTSC in translated code"),
+            new(Trap, "A trap into the monitor and back, from code that runs as it is", 2030 - 216, "trap", CostBasis.Published, "Adams and Agesen, ASPLOS 2006: RDTSC by trap and emulation less RDTSC in translated code"),
             new(Emulation, "An instruction emulated in translated code", 216, "instruction", CostBasis.Published, "Adams and Agesen, ASPLOS 2006: RDTSC in translated code"),
             Row(Sequence, "A short sequence on the virtual processor's state", 35, "instruction", "cr8wr", CostTechnique.SoftwareVmm, CostBasis.Calibrated),
             Row(BranchLookup, "Finding the translation that a return or an indirect branch goes to", 51 - 11, "branch", "callret", CostTechnique.SoftwareVmm, CostBasis.Calibrated),

@@ -9,14 +9,11 @@ internal static class MonitorModel
     /// <summary>"A typical exit needs about ten": the same paper.</summary>
     private const int VmcbReadsPerExit = 10;
 
-    /// <summary>Table entries that a walk of four levels reads.</summary>
-    private const int ReferencesPerWalk = 4;
-
     /// <summary>Names of the constants that a profile must have.</summary>
     public const string
         Instruction = "Instruction", IndirectBranch = "IndirectBranch", SystemCall = "SystemCall", PortAccess = "PortAccess", Privileged = "PrivilegedInstruction",
-        Delivery = "ExceptionDelivery", PageFaultDelivery = "PageFaultDelivery", WalkReference = "WalkReference",
-        Callout = "Callout", Emulation = "Emulation", Sequence = "Sequence", BranchLookup = "BranchLookup", TraceStore = "TraceStore",
+        Delivery = "ExceptionDelivery", PageFaultDelivery = "PageFaultDelivery", WalkReference = "WalkReference", TlbMiss = "TlbMiss",
+        Callout = "Callout", Trap = "Trap", Emulation = "Emulation", Sequence = "Sequence", BranchLookup = "BranchLookup", TraceStore = "TraceStore",
         EntryValidation = "EntryValidation", Translation = "Translation",
         VmEntry = "VmEntry", PageFaultExit = "PageFaultExit", OtherExit = "OtherExit", VmcbRead = "VmcbRead", ExitHandler = "ExitHandler", PortHandler = "PortHandler";
 
@@ -46,8 +43,8 @@ internal static class MonitorModel
                 Add(technique, CostEvent.PageFault, Of(PageFaultDelivery));
                 Add(technique, CostEvent.PortAccess, Of(PortAccess));
                 Add(technique, CostEvent.DeviceAccess, Of(Privileged));
-                Add(technique, CostEvent.TlbMiss, Of(WalkReference, ReferencesPerWalk));
-                Add(technique, CostEvent.HiddenPageFault, Of(WalkReference, ReferencesPerWalk));
+                Add(technique, CostEvent.TlbMiss, Of(TlbMiss));
+                Add(technique, CostEvent.HiddenPageFault, Of(TlbMiss));
                 for (CostEvent e = CostEvent.TaskPriorityWrite; e <= CostEvent.Halt; e++)
                     Add(technique, e, Of(Privileged));
             }
@@ -64,7 +61,7 @@ internal static class MonitorModel
             Add(Software, CostEvent.Interrupt, Of(Delivery), Of(Callout, 2));
             Add(Software, CostEvent.Exception, Of(Delivery), Of(Callout, 2));
             Add(Software, CostEvent.PageFault, Of(PageFaultDelivery), Of(Callout, 2), Of(EntryValidation));
-            Add(Software, CostEvent.HiddenPageFault, Of(PageFaultDelivery), Of(EntryValidation));
+            Add(Software, CostEvent.HiddenPageFault, Of(Trap), Of(EntryValidation));
             Add(Software, CostEvent.TraceOfNotPresent, Of(TraceStore));
             Add(Software, CostEvent.TraceOfPresent, Of(TraceStore), Of(EntryValidation));
             Add(Software, CostEvent.Translation, Of(Translation));

@@ -22,6 +22,9 @@ public enum PredictionKind
 /// <param name="Costs">What the prediction is the sum of.</param>
 public sealed record NanobenchmarkPrediction(string Operation, CostTechnique Technique, double Predicted, double? Published, PredictionKind Kind, IReadOnlyList<EventCost> Costs)
 {
+    /// <summary>The command that predicts it again.</summary>
+    public string Command { get; init; } = "";
+
     /// <summary>Predicted by published.</summary>
     public double? Ratio => Predicted / Published;
 

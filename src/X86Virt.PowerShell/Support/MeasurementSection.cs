@@ -53,7 +53,8 @@ internal static class MeasurementSection
 
     private static string NameOf(EngineMeasurement measurement) => GuestText.Configuration(measurement.Engine, measurement.Paging);
 
-    private static string NameOf(OverheadSource source) => source switch
+    /// <summary>A source as the paper calls it.</summary>
+    public static string NameOf(OverheadSource source) => source switch
     {
         OverheadSource.SystemCall => "syscall",
         OverheadSource.InputOutput => "in/out",

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Management.Automation;
 using X86Virt.Engine;
+using X86Virt.Engine.Costs;
 using X86Virt.Reports;
 
 namespace X86Virt.PowerShell;
@@ -12,11 +13,13 @@ internal sealed class ReportBuilder
 
     private readonly List<NanobenchmarkResult> _nanobenchmarks = [];
     private readonly List<EngineMeasurement> _measurements = [];
+    private readonly List<NanobenchmarkPrediction> _predictions = [];
+    private readonly List<MacrobenchmarkPrediction> _macrobenchmarks = [];
     private readonly List<ExitCount> _exits = [];
     private readonly List<VmExitStatistics> _reasons = [];
     private readonly List<PSObject> _others = [];
 
-    public bool IsEmpty => _nanobenchmarks.Count + _measurements.Count + _exits.Count + _reasons.Count + _others.Count == 0;
+    public bool IsEmpty => _nanobenchmarks.Count + _measurements.Count + _predictions.Count + _macrobenchmarks.Count + _exits.Count + _reasons.Count + _others.Count == 0;
 
     public void Add(PSObject result)
     {
@@ -27,6 +30,12 @@ internal sealed class ReportBuilder
                 break;
             case EngineMeasurement measurement:
                 _measurements.Add(measurement);
+                break;
+            case NanobenchmarkPrediction prediction:
+                _predictions.Add(prediction);
+                break;
+            case MacrobenchmarkPrediction prediction:
+                _macrobenchmarks.Add(prediction);
                 break;
             case ExitCount exit:
                 _exits.Add(exit);
@@ -45,6 +54,9 @@ internal sealed class ReportBuilder
         var sections = new List<ReportSection>();
         if (_nanobenchmarks.Count > 0)
             sections.Add(NanobenchmarkSection.Of(_nanobenchmarks));
+        if (_predictions.Count > 0)
+            sections.Add(PredictionSection.Of(_predictions));
+        sections.AddRange(_macrobenchmarks.GroupBy(p => p.Benchmark).Select(g => PredictionSection.Of([.. g])));
         sections.AddRange(_measurements.GroupBy(m => GuestText.Of(m.Configuration)).Select(g => MeasurementSection.Of(g.Key, [.. g])));
         if (_exits.Count > 0)
             sections.Add(ExitSection());
@@ -56,7 +68,7 @@ internal sealed class ReportBuilder
             Title = title,
             Sections = sections,
             Host = HostDescription.Read(),
-            Commands = [.. _nanobenchmarks.Select(n => n.Command).Concat(_measurements.Select(m => m.Command)).Where(c => c.Length > 0).Distinct()],
+            Commands = [.. _nanobenchmarks.Select(n => n.Command).Concat(_predictions.Select(p => p.Command)).Concat(_macrobenchmarks.Select(p => p.Command)).Concat(_measurements.Select(m => m.Command)).Where(c => c.Length > 0).Distinct()],
         };
     }
 

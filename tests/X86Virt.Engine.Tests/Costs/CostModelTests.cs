@@ -99,6 +99,61 @@ public sealed class CostModelTests
         Assert.DoesNotContain(Software, EventCounts.Of(4, exits, hasExits: true).Techniques);
     }
 
+    /// <summary>A hidden fault is a trap into the monitor for the software VMM, an exit for the hardware VMM, a walk for the bare processor.</summary>
+    [Fact]
+    public void AHiddenFaultIsATrap()
+    {
+        EventCounts counts = Counts(0, new CountedExit(ExitKind.HiddenPageFault, null, "first use", 1));
+        Assert.Equal(204, Cycles(Native, counts));
+        Assert.Equal(2030 - 216 + 374, Cycles(Software, counts));
+        Assert.Equal(1931 + 10 * 178 + 2409 + 4026, Cycles(Hardware, counts));
+    }
+
+    [Fact]
+    public void ForkWaitIsScaledToThePublishedForksAndTellsWhatItOwes()
+    {
+        EventCounts counts = Counts(3800, new CountedExit(ExitKind.HiddenPageFault, null, MachineStatistics.RefillDetail, 5));
+        MacrobenchmarkPrediction Of(CostProfile profile, CostTechnique technique, int pages) => ForkWaitPrediction.Of(profile, technique, counts, 1, pages);
+
+        MacrobenchmarkPrediction native = Of(CostProfiles.Pentium4, Native, ForkWaitPrediction.CalibratedPages);
+        Assert.Equal((0.04, 6.02, PredictionKind.Calibrated), (native.Predicted, native.Published!.Value, native.Kind));
+        Assert.Equal(0.04 / 6.02, native.Ratio);
+        Assert.Equal(6.02 / 0.04, native.Factor!.Value, 1e-9);
+        Assert.Equal(PredictionKind.Calibrated, Of(CostProfiles.Core2, Native, ForkWaitPrediction.CalibratedPages).Kind);
+        Assert.Equal(PredictionKind.Prediction, Of(CostProfiles.Pentium4, Native, 0).Kind);
+        Assert.Equal((36.95, PredictionKind.Prediction), (Of(CostProfiles.Pentium4, Software, ForkWaitPrediction.CalibratedPages).Published!.Value, Of(CostProfiles.Pentium4, Software, 1).Kind));
+        Assert.Equal(38.89, Of(CostProfiles.Core2, Hardware, 1).Published);
+    }
+
+    [Fact]
+    public void OverheadsOfABootAreBesideThoseOfFigureFive()
+    {
+        EventCounts counts = Counts(1, new CountedExit(ExitKind.PortIo, 0x80, "", 1));
+        MacrobenchmarkPrediction[] rows = [.. BootOverheadPrediction.Of(CostProfiles.Pentium4, Hardware, counts, "a guest", shadowed: true)];
+        Assert.Equal(Enum.GetValues<OverheadSource>().Length + 1, rows.Length);
+        MacrobenchmarkPrediction ports = rows.Single(r => r.Row == $"{OverheadSource.InputOutput}");
+        Assert.Equal((8.1, (15826 - 3209) / 3.8e9), (ports.Published!.Value, ports.Predicted));
+        Assert.Equal((11.6, ports.Predicted), (rows[^1].Published!.Value, rows[^1].Predicted));
+        Assert.Null(rows.Single(r => r.Row == $"{OverheadSource.SystemCall}").Ratio);
+        Assert.All(rows, r => Assert.Contains("Windows XP", r.Note, StringComparison.Ordinal));
+        Assert.All(BootOverheadPrediction.Of(CostProfiles.Pentium4, Hardware, counts, "a guest", shadowed: false), r => Assert.Null(r.Published));
+    }
+
+    /// <summary>Of the bare processor and of both techniques.</summary>
+    [Theory]
+    [InlineData("VmEntry")]
+    [InlineData("PageFaultExit")]
+    [InlineData("OtherExit")]
+    [InlineData("VmcbRead")]
+    [InlineData("Callout")]
+    [InlineData("Emulation")]
+    [InlineData("Trap")]
+    [InlineData("WalkReference")]
+    [InlineData("TlbMiss")]
+    [InlineData("Translation")]
+    public void AProfileHasTheCostOfEachMechanism(string name)
+        => Assert.All(CostProfiles.All, p => Assert.Contains("Agesen", Assert.Single(p.Constants, c => c.Name == name).Source, StringComparison.Ordinal));
+
     [Theory]
     [InlineData(3, CostEvent.AddressSpaceWrite)]
     [InlineData(4, CostEvent.ControlRegisterWrite)]

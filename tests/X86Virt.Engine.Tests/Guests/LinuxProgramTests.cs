@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.IO.Compression;
 using System.Runtime.InteropServices;
 using System.Text;
+using X86Virt.Engine.Processor;
 using X86Virt.Guests;
 using Xunit;
 
@@ -73,21 +74,28 @@ public sealed class LinuxProgramTests
 
     [OnLinux]
     [InlineData("25")]
-    [InlineData("0")]
     [InlineData("007")]
-    public void ForksAndWaitsAsOftenAsItIsTold(string count)
-    {
-        Assert.Equal((0, $"forkwait {count} done\n"), Run(ForkWait.Program, count));
-    }
+    [InlineData("4", "16", "8", "16")]
+    [InlineData("2", "1")]
+    public void ForksAndWaitsAsOftenAsItIsTold(params string[] arguments)
+        => Assert.Equal((0, $"forkwait {arguments[0]} half\nforkwait {arguments[0]} done\n"), Run(ForkWait.Program, arguments));
+
+    [OnLinux]
+    [InlineData("0")]
+    [InlineData("1")]
+    public void FewForksHaveNoHalf(string count) => Assert.Equal((0, $"forkwait {count} done\n"), Run(ForkWait.Program, count));
 
     [OnLinux]
     [InlineData("many")]
     [InlineData("12x")]
     [InlineData("-1")]
     [InlineData("")]
-    public void RefusesWhatIsNoNumber(string argument)
+    [InlineData("1", "2", "3")]
+    [InlineData("1", "2", "2", "3")]
+    [InlineData("1", "9999999")]
+    public void RefusesWhatIsNoNumber(params string[] arguments)
     {
-        (int exitCode, string output) = Run(ForkWait.Program, argument);
+        (int exitCode, string output) = Run(ForkWait.Program, arguments);
         Assert.Equal(2, exitCode);
         Assert.Contains("no number of forks", output, StringComparison.Ordinal);
     }
@@ -96,7 +104,7 @@ public sealed class LinuxProgramTests
     [InlineData("1000", "1", "4096")]
     [InlineData("0", "8", "4096")]
     public void ReadsAsOftenAsItIsTold(params string[] arguments)
-        => Assert.Equal((0, $"memorywalk {arguments[0]} done\n"), Run(MemoryWalk.Program, arguments));
+        => Assert.Equal((0, $"memorywalk {arguments[0]} touched\nmemorywalk {arguments[0]} done\n"), Run(MemoryWalk.Program, arguments));
 
     [OnLinux]
     [InlineData("many")]
@@ -111,6 +119,61 @@ public sealed class LinuxProgramTests
         Assert.Contains("wrong arguments", output, StringComparison.Ordinal);
     }
 
+    [OnLinux]
+    [InlineData("nothing")]
+    [InlineData("fibonacci")]
+    [InlineData("fib", "many")]
+    public void RefusesWhatItCannotCompute(params string[] arguments)
+    {
+        (int exitCode, string output) = Run(ComputeBenchmark.Program, arguments);
+        Assert.Equal(2, exitCode);
+        Assert.Contains("all, fib, sieve, matrix, hash or chase", output, StringComparison.Ordinal);
+    }
+
+    /// <summary>What the host's processor computes, an engine does, too, without an operating system.</summary>
+    [OnLinux]
+    [InlineData(EngineKind.Interpreter)]
+    [InlineData(EngineKind.DecodedCache)]
+    [InlineData(EngineKind.BinaryTranslation)]
+    [InlineData(EngineKind.HardwareAssist)]
+    public void ComputesTheSameWithoutLinux(EngineKind engine)
+    {
+        string image = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllBytes(image, ComputeBenchmark.Image);
+            using var machine = new VirtualMachine(new MachineConfiguration { Name = "compute", Kernel = image, CommandLine = " all  2", MemorySize = 16 << 20, Engine = engine });
+            machine.Start();
+            Assert.True(machine.Wait(MachineState.Stopped, TimeSpan.FromMinutes(2), default));
+            Assert.Equal(StopKind.PowerOff, machine.StopReason.Kind);
+            Assert.Equal((0, machine.Console.Read(0)), Run(ComputeBenchmark.Program, "all", "2"));
+        }
+        finally
+        {
+            File.Delete(image);
+        }
+    }
+
     [Fact]
-    public void TheProgramsAreOnTheirOwnRamDisks() => Assert.NotEqual(ForkWait.InitialRamDisk, MemoryWalk.InitialRamDisk);
+    public void ComputesFibonacciNumbers()
+    {
+        Assert.Equal(["fib", "sieve", "matrix", "hash", "chase"], ComputeBenchmark.Names);
+        string image = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllBytes(image, ComputeBenchmark.Image);
+            using var machine = new VirtualMachine(new MachineConfiguration { Name = "compute", Kernel = image, CommandLine = "fib 3", MemorySize = 16 << 20 });
+            machine.Start();
+            Assert.True(machine.Wait(MachineState.Stopped, TimeSpan.FromMinutes(2), default));
+            Assert.Equal($"compute fib {3 * 17711:x16}\ncompute done\n", machine.Console.Read(0));
+        }
+        finally
+        {
+            File.Delete(image);
+        }
+    }
+
+    [Fact]
+    public void TheProgramsAreOnTheirOwnRamDisks()
+        => Assert.Equal(3, new[] { ForkWait.InitialRamDisk, MemoryWalk.InitialRamDisk, ComputeBenchmark.InitialRamDisk }.Select(Convert.ToBase64String).Distinct().Count());
 }

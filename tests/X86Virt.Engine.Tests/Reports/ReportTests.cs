@@ -124,6 +124,32 @@ public sealed class ReportTests
             ], TextChart.Lines(Stacked, 50));
 
     [Theory]
+    [InlineData(40)]
+    [InlineData(60)]
+    public void TextFitsTheWidth(int width)
+    {
+        string name = new('n', 90);
+        Chart plain = Grouped with { Title = string.Join(' ', Enumerable.Repeat("words", 30)), Categories = [name, "b", "c"] };
+        Chart stacked = Stacked with { Categories = [name, "b"], Series = [.. Enumerable.Range(0, 9).Select(i => new ChartSeries($"series {i}", [1000.5, 2000]))] };
+        foreach (Chart chart in new[] { plain, stacked, plain with { Series = [new ChartSeries(name, [1, 2, 3]), new ChartSeries("s", [4, 5, 6])] } })
+        {
+            string[] lines = [.. TextChart.Lines(chart, width)];
+            Assert.All(lines, l => Assert.InRange(l.Length, 1, width));
+            Assert.Contains(lines, l => l.Contains('…', StringComparison.Ordinal));
+            Assert.Contains(lines, l => l.Contains("|#", StringComparison.Ordinal));
+        }
+    }
+
+    [Fact]
+    public void APairOfSeriesHasOneColourAndAPaleOne()
+    {
+        XElement svg = Draw(Grouped with { Paired = true });
+        Assert.NotEmpty(Bars(svg, "#0072B2"));
+        Assert.Empty(Bars(svg, "#E69F00"));
+        Assert.NotEmpty(Bars(svg, "#99C6E0"));
+    }
+
+    [Theory]
     [InlineData(0, "0")]
     [InlineData(0.0004, "4e-4")]
     [InlineData(0.5, "0.5")]
