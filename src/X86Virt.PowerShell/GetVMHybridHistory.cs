@@ -10,7 +10,7 @@ namespace X86Virt.PowerShell;
 /// <para>With -Summary there is one object for each machine: instructions under each technique, and the modelled cycles of the run beside those that either technique alone would have cost. Advantage is the better of these by the first: above 1, moving was ahead of both.</para>
 /// </remarks>
 /// <example>
-/// <code>New-VirtualMachine -Name demo -Kernel vmlinuz -Engine Hybrid -CostProfile Core2 | Start-VM; Get-VMHybridHistory demo</code>
+/// <code>New-VirtualMachine -Name demo2 -Kernel vmlinuz -Engine Hybrid -CostProfile Core2 | Start-VM; Get-VMHybridHistory demo2</code>
 /// <para>Shows the changes so far.</para>
 /// </example>
 /// <example>
