@@ -4,7 +4,7 @@
 .DESCRIPTION
     The worked example of the translator, the nanobenchmarks, direct execution, exits by generations of hardware; and under Linux forkwait, the overheads of a boot,
     nested and shadow paging with a large working set, and the hybrid VMM. build.ps1 Guests fetches Debian's cloud kernel the first time; where it cannot be had, what
-    needs it is skipped and named. Takes less than ten minutes on two cores, and less on idle ones. docs/paper.md goes through the output.
+    needs it is skipped and named. Takes a minute on two idle cores. docs/paper.md goes through the output.
 
     Writes a page with charts, a picture of each, and a summary as text.
 .EXAMPLE
@@ -116,7 +116,7 @@ try {
         [pscustomobject]@{ PSTypeName = 'isPrime(49)'; What = 'compiled code fragments'; Here = $units.Count; Published = 4 }
         [pscustomobject]@{ PSTypeName = 'isPrime(49)'; What = 'continuations left'; Here = & $count 'Continuation'; Published = 2 }
         [pscustomobject]@{ PSTypeName = 'isPrime(49)'; What = 'became fall-through'; Here = & $count 'FallThrough'; Published = 2 }
-        [pscustomobject]@{ PSTypeName = 'isPrime(49)'; What = 'became a jump'; Here = & $count 'Chained'; Published = 1 }
+        [pscustomobject]@{ PSTypeName = 'isPrime(49)'; What = 'became a jump to nexti'; Here = @($links | Where-Object { $_.Kind -eq 'Chained' -and $_.Target -eq $guest.Symbols['nexti'] }).Count; Published = 1 }
     )
     $fragments | ForEach-Object { $results.Add($_) }
     Add-Table $fragments What, Here, Published

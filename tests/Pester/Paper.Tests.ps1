@@ -1,7 +1,7 @@
 # examples/paper.ps1 as a whole, with few forks; without Debian's kernel what needs it is skipped by the script itself.
 BeforeAll { . $PSScriptRoot/TestMachines.ps1 }
 
-Describe 'The paper in one script' -Tag Slow {
+Describe 'The paper in one script' {
     It 'goes through all parts and writes page, pictures and summary' {
         $script = [IO.Path]::GetFullPath([IO.Path]::Combine($PSScriptRoot, '..', '..', 'examples', 'paper.ps1'))
         $page = [IO.Path]::Combine($TestDrive, 'paper.html')
@@ -11,6 +11,7 @@ Describe 'The paper in one script' -Tag Slow {
         $text | Should -Be $lines
         @($text | Where-Object { $_ -match '^pteset\s+HardwareVmm\s+20,463\s+17,020\s+1\.20\s+Prediction' }).Count | Should -Be 1
         @($text | Where-Object { $_ -match '^compiled code fragments\s+4\s+4$' }).Count | Should -Be 1
+        @($text | Where-Object { $_ -match '^became a jump to nexti\s+1\s+1$' }).Count | Should -Be 1
         ([xml][IO.File]::ReadAllText($page)).SelectNodes('//*[local-name()="svg"]').Count | Should -Be @([IO.Directory]::GetFiles($TestDrive, 'paper-*.png')).Count
     }
 }
