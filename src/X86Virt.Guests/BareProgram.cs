@@ -12,7 +12,7 @@ internal sealed class BareProgram : GuestProgram
 {
     private const uint LoadAddress = 0x10_0000, HeaderLength = 32, EntryCode = 0x10_1000, MainCode = 0x10_2000;
     private const uint Root = 0x20_0000, Pointers = 0x20_1000, Directory = 0x20_2000, TablesEnd = 0x20_3000;
-    private const uint Information = TablesEnd, Arguments = 0x20_F000, Memory = 0x40_0000, MemoryEnd = 0x100_0000;
+    private const uint Information = TablesEnd, Arguments = 0x20_F000, Memory = 0x40_0000, MemoryEnd = 0x80_0000;
     private const uint CodeSelector = 8, DataSelector = 16, ExtendedFeatures = 0xC000_0080;
     private const int MostArguments = 16, CommandLineField = 16, HasCommandLine = 1 << 2;
     private const ushort Com1 = 0x3F8, LineStatus = Com1 + 5, PowerManagementControl = 0x604, SleepEnable = 0x2000;
@@ -72,7 +72,7 @@ internal sealed class BareProgram : GuestProgram
         Code.jmp(halt);
     }
 
-    /// <summary>Multiboot 1 with address fields; all memory that the program uses is claimed as bss, so that loaders put nothing there.</summary>
+    /// <summary>Multiboot 1 with address fields; all memory that the program uses is claimed as bss, so that loaders put nothing there, such as the command line.</summary>
     protected override byte[] Link()
     {
         const uint Magic = 0x1BAD_B002, Flags = 0x1_0003;

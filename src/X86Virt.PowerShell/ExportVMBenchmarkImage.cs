@@ -21,6 +21,9 @@ public enum BenchmarkImage
 
     /// <summary>The same without an operating system: a multiboot image.</summary>
     ComputeBare,
+
+    /// <summary>A hypervisor with a guest of its own, for processors with SVM: a multiboot image.</summary>
+    Hypervisor,
 }
 
 /// <summary>Writes a benchmark to a file, for use with any kernel, in other virtual machines and on real PCs.</summary>
@@ -30,6 +33,7 @@ public enum BenchmarkImage
 /// <para>ForkWait is an initial RAM disk for a 64-bit Linux kernel, with one program as /init. It forks as many children as the kernel's command line says behind '--' (40000 unless given), one after the other, waits for each, prints 'forkwait N half' and 'forkwait N done', and turns the machine off. Behind the number of forks may stand the pages of memory that the parent has, how many of them each child writes to, and how many the parent between forks: 1000 64 64 64.</para>
 /// <para>MemoryWalk is such a RAM disk, too. Behind '--' stand the reads to make (1000000), the MiB to read in (64), and the bytes of a page (4096; or 2097152, with hugepages=N in front of '--' to set N of them aside). Nearly every read misses the TLB where pages are small. It prints 'memorywalk N touched' when all pages have been touched and 'memorywalk N done' when all reads are made, and turns the machine off.</para>
 /// <para>Compute is such a RAM disk with small programs that only compute: fib (recursion), sieve, matrix, hash (rotations and additions) and chase (loads that need one another). Behind '--' stand the program's name, or all, and the passes (10). Each prints its sum. ComputeBare is the same code without an operating system, a multiboot image whose command line has these arguments; it needs 16 MiB.</para>
+/// <para>Hypervisor is a multiboot image, too, for a processor with SVM (New-VirtualMachine -Feature Svm; QEMU with -cpu qemu64,+svm,+npt). It enters its guest by VMRUN, with nested paging where there is some, prints 'exit CODE EXITINFO1 EXITINFO2' for each #VMEXIT of the first round and the number of all, in hexadecimal. Its command line takes the number of rounds (1). It needs 16 MiB.</para>
 /// </remarks>
 /// <example>
 /// <code>Export-VMBenchmarkImage -Path nano.bin; New-VirtualMachine demo2 -Kernel ./nano.bin -CommandLine 'operations=syscall,in iterations=1000' | Start-VM -Wait -PassThru | Get-VMConsole</code>
@@ -46,6 +50,10 @@ public enum BenchmarkImage
 /// <example>
 /// <code>Export-VMBenchmarkImage -Path compute.bin -Benchmark ComputeBare; Compare-VMEngine -Kernel ./compute.bin -CommandLine 'sieve 100' -Engine BinaryTranslation, HardwareAssist</code>
 /// <para>Compares two engines on code that needs no monitor.</para>
+/// </example>
+/// <example>
+/// <code>Export-VMBenchmarkImage -Path hypervisor.bin -Benchmark Hypervisor; New-VirtualMachine demo2 -Kernel ./hypervisor.bin -Memory 16MB -Feature Svm -Engine HardwareAssist | Start-VM -Wait; Get-VMConsole demo2; Get-VmExit demo2 | Format-Table Level, Reason, Disassembly, Detail</code>
+/// <para>Runs a hypervisor under the hardware VMM, and shows what it was told of its guest beside the exits of both.</para>
 /// </example>
 [Cmdlet(VerbsData.Export, "VMBenchmarkImage", SupportsShouldProcess = true)]
 [OutputType(typeof(FileInfo))]
@@ -86,6 +94,7 @@ public sealed class ExportVMBenchmarkImage : PSCmdlet
                 BenchmarkImage.MemoryWalk => MemoryWalk.InitialRamDisk,
                 BenchmarkImage.Compute => ComputeBenchmark.InitialRamDisk,
                 BenchmarkImage.ComputeBare => ComputeBenchmark.Image,
+                BenchmarkImage.Hypervisor => HypervisorGuest.Image,
                 _ => NanobenchmarkImage.Of(Bits).Image,
             });
             WriteObject(new FileInfo(path));

@@ -154,6 +154,10 @@ public sealed class LinuxProgramTests
         }
     }
 
+    [QemuFact]
+    public void ComputesUnderQemu()
+        => Assert.Equal($"compute fib {3 * 17711:x16}\ncompute done\n", Qemu.RunOnSerialPort(ComputeBenchmark.Image, TimeSpan.FromMinutes(2), "-append", "fib 3"));
+
     [Fact]
     public void ComputesFibonacciNumbers()
     {

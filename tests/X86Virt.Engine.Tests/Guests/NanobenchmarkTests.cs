@@ -112,17 +112,8 @@ public sealed partial class NanobenchmarkTests
 
     private static string RunOnQemu(int bits, string commandLine)
     {
-        string serial = Path.GetTempFileName();
-        try
-        {
-            Qemu.Run(NanobenchmarkRun.Guest(bits).Image, NanobenchmarkRun.Limit, "-serial", $"file:{serial}", "-append", commandLine);
-            string console = File.ReadAllText(serial);
-            return console[console.IndexOf("nano ready", StringComparison.Ordinal)..];
-        }
-        finally
-        {
-            File.Delete(serial);
-        }
+        string console = Qemu.RunOnSerialPort(NanobenchmarkRun.Guest(bits).Image, NanobenchmarkRun.Limit, "-append", commandLine);
+        return console[console.IndexOf("nano ready", StringComparison.Ordinal)..];
     }
 
     [QemuTheory]

@@ -35,6 +35,21 @@ internal static class Qemu
             File.Delete(path);
         }
     }
+
+    /// <summary>What a multiboot image prints on the first serial port until it switches the power off, or is killed at the limit.</summary>
+    public static string RunOnSerialPort(byte[] image, TimeSpan limit, params string[] more)
+    {
+        string serial = Path.GetTempFileName();
+        try
+        {
+            Run(image, limit, ["-serial", $"file:{serial}", .. more]);
+            return File.ReadAllText(serial);
+        }
+        finally
+        {
+            File.Delete(serial);
+        }
+    }
 }
 
 /// <summary>A test that is skipped where there is no QEMU.</summary>
