@@ -72,7 +72,15 @@ internal sealed unsafe class HostOracle : IDisposable
             (c->Bytes[0], c->Length, c->Mode, c->CodeOffset, c->Flags) = (Nop, 1, (byte)(16 << i), 0x800, 0x202);
             c->Gpr[4] = OracleLayout.Writable + 0x100;
         }
-        oracle.Run(2);
+        try
+        {
+            oracle.Run(2);
+        }
+        catch (InvalidOperationException)
+        {
+            // The host's kernel has killed it for trying.
+            return false;
+        }
         return oracle.Case(0)->Outcome.Fault == OracleLayout.NoFault && oracle.Case(1)->Outcome.Fault == OracleLayout.NoFault;
     });
 
