@@ -28,7 +28,7 @@ public static class ComputeBenchmark
 
     private const string Failed = "compute: there is not enough memory\n";
     private const string Usage = "compute: wrong arguments; give a program (all, fib, sieve, matrix, hash or chase) and the number of passes\n";
-    private const int MemorySize = 1 << 20, Digits = 16;
+    private const int MemorySize = 1 << 20;
 
     /// <summary>A pass adds to the sum in R14; it may use all registers but RBX, R12, R13 and R15, which has the memory. Before the first pass the memory is prepared.</summary>
     private sealed record Kernel(string Name, Action Pass, Action? Prepare = null);
@@ -41,7 +41,7 @@ public static class ComputeBenchmark
     /// <summary>RBX has the passes to make, R12 the name that is wanted, R13 all passes, R14 the sum, R15 the memory.</summary>
     private static byte[] Build(GuestProgram program)
     {
-        GuestProgram.Text all = program.Add("all"), passes = program.Add($"{DefaultPasses}"), done = program.Add("compute done\n");
+        GuestProgram.Text all = program.Add("all"), passes = program.Add($"{DefaultPasses}"), done = program.Add("compute done\n"), line = program.Add("\n");
         Assembler c = program.Code;
         Kernel[] kernels = Kernels(c);
         GuestProgram.Text[] names = [.. kernels.Select(k => program.Add(k.Name))], words = [.. kernels.Select(k => program.Add($"compute {k.Name} "))];
@@ -86,35 +86,11 @@ public static class ComputeBenchmark
             c.jmp(pass);
             c.Label(ref print);
             program.Print(words);
-            PrintSum();
+            c.mov(rax, r14);
+            program.PrintHexadecimal();
+            program.Print(line);
             c.Label(ref skip);
             c.nop();
-        }
-
-        // R14 in hexadecimal, and a line feed, from the stack.
-        void PrintSum()
-        {
-            Label digit = c.CreateLabel(), decimalDigit = c.CreateLabel();
-            c.sub(rsp, 32);
-            c.xor(ecx, ecx);
-            c.Label(ref digit);
-            c.rol(r14, 4);
-            c.mov(eax, r14d);
-            c.and(eax, 15);
-            c.add(eax, '0');
-            c.cmp(eax, '9');
-            c.jbe(decimalDigit);
-            c.add(eax, 'a' - '0' - 10);
-            c.Label(ref decimalDigit);
-            c.mov(__byte_ptr[rsp + rcx], al);
-            c.inc(ecx);
-            c.cmp(ecx, Digits);
-            c.jne(digit);
-            c.mov(__byte_ptr[rsp + Digits], (sbyte)'\n');
-            c.mov(rsi, rsp);
-            c.mov(edx, Digits + 1);
-            program.Print();
-            c.add(rsp, 32);
         }
     }
 

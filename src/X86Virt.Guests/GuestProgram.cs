@@ -46,6 +46,32 @@ internal abstract class GuestProgram
         Print();
     }
 
+    /// <summary>Prints RAX, 16 hexadecimal digits, by way of the stack. Changes what <see cref="Print()"/> does.</summary>
+    public void PrintHexadecimal()
+    {
+        const int Digits = 16;
+        Label digit = Code.CreateLabel(), decimalDigit = Code.CreateLabel();
+        Code.sub(rsp, Digits);
+        Code.xor(ecx, ecx);
+        Code.Label(ref digit);
+        Code.rol(rax, 4);
+        Code.mov(edx, eax);
+        Code.and(edx, 15);
+        Code.add(edx, '0');
+        Code.cmp(edx, '9');
+        Code.jbe(decimalDigit);
+        Code.add(edx, 'a' - '9' - 1);
+        Code.Label(ref decimalDigit);
+        Code.mov(__byte_ptr[rsp + rcx], dl);
+        Code.inc(ecx);
+        Code.cmp(ecx, Digits);
+        Code.jne(digit);
+        Code.mov(rsi, rsp);
+        Code.mov(edx, Digits);
+        Print();
+        Code.add(rsp, Digits);
+    }
+
     /// <summary>Prints RDX characters at RSI. Changes RAX, RCX, RDX, RSI, RDI and R11.</summary>
     public abstract void Print();
 

@@ -21,7 +21,7 @@ public static class HypervisorGuest
     private const int InvalidOpcodeExit = 0x46, CpuidExit = 0x72, HltExit = 0x78, PortExit = 0x7B, MsrExit = 0x7C, VmrunExit = 0x80, VmmcallExit = 0x81, NestedPageFaultExit = 0x400;
     private const int FirstException = 0x40, FirstMisc1 = 0x60;
     private const uint ExtendedFeatures = 0xC000_0080, VmControl = 0xC001_0114, HostSaveArea = 0xC001_0117;
-    private const int SvmEnable = 1 << 12, SvmDisabled = 1 << 4, SvmBit = 1 << 2, HexDigits = 16;
+    private const int SvmEnable = 1 << 12, SvmDisabled = 1 << 4, SvmBit = 1 << 2;
 
     // In the program's memory: the VMCB, the host's state, permission maps, nested page tables.
     private const int HostState = 0x1000, PortMap = 0x2000, MsrMap = 0x5000, Root = 0x7000, Pointers = 0x8000, Directory = 0x9000, MemorySize = 0xA000;
@@ -42,7 +42,6 @@ public static class HypervisorGuest
     {
         var program = new BareProgram("hypervisor: the processor has no SVM, or the guest was left for what it does not do\n", "hypervisor: wrong argument; give the number of rounds\n");
         GuestProgram.Text one = program.Add("1"), exit = program.Add("exit"), space = program.Add(" "), line = program.Add("\n"), name = program.Add("hypervisor"), exits = program.Add(" exits\n");
-        GuestProgram.Text number = program.Add(new string('0', HexDigits));
         Assembler c = program.Code;
         Label guest = c.CreateLabel(), round = c.CreateLabel(), enter = c.CreateLabel(), told = c.CreateLabel(), passed = c.CreateLabel(), mapped = c.CreateLabel(), next = c.CreateLabel(), done = c.CreateLabel();
 
@@ -75,7 +74,8 @@ public static class HypervisorGuest
         foreach (int field in (int[])[Field.ExitCode, Field.ExitInfo1, Field.ExitInfo2])
         {
             program.Print(space);
-            PrintNumber(() => c.mov(rax, __qword_ptr[r15 + field]));
+            c.mov(rax, __qword_ptr[r15 + field]);
+            program.PrintHexadecimal();
         }
         program.Print(line);
         c.Label(ref told);
@@ -124,7 +124,8 @@ public static class HypervisorGuest
         c.Label(ref done);
         program.Print(name);
         program.Print(space);
-        PrintNumber(() => c.mov(rax, r14));
+        c.mov(rax, r14);
+        program.PrintHexadecimal();
         program.Print(exits);
         return program.Build();
 
@@ -225,28 +226,6 @@ public static class HypervisorGuest
             // FS, GS, LDTR, TR and the registers of system calls.
             c.mov(rax, r15);
             c.vmsave();
-        }
-
-        void PrintNumber(Action load)
-        {
-            Label digit = c.CreateLabel(), decimalDigit = c.CreateLabel();
-            load();
-            c.mov(edi, number.Address + HexDigits - 1);
-            c.mov(ecx, HexDigits);
-            c.Label(ref digit);
-            c.mov(edx, eax);
-            c.and(edx, 15);
-            c.add(edx, '0');
-            c.cmp(edx, '9');
-            c.jbe(decimalDigit);
-            c.add(edx, 'a' - '9' - 1);
-            c.Label(ref decimalDigit);
-            c.mov(__byte_ptr[rdi], dl);
-            c.dec(rdi);
-            c.shr(rax, 4);
-            c.dec(ecx);
-            c.jne(digit);
-            program.Print(number);
         }
     }
 }
