@@ -77,7 +77,7 @@ public sealed class ExportVMBenchmarkImage : PSCmdlet
     protected override void BeginProcessing()
     {
         if (Bits != 64 && Benchmark != BenchmarkImage.Nanobenchmark)
-            ThrowTerminatingError(ErrorRecords.From(new MachineException("NoSuchImage", $"{Benchmark} is for 64-bit kernels only, not for {Bits} bits. Leave out -Bits, or choose Nanobenchmark."), Benchmark));
+            ThrowTerminatingError(ErrorRecords.From(new MachineException("NoSuchImage", $"{Benchmark} is there in 64-bit code only, not in {Bits} bits. Leave out -Bits, or choose Nanobenchmark."), Benchmark));
     }
 
     /// <inheritdoc/>
