@@ -20,7 +20,7 @@ Describe 'Get-VMHybridHistory' {
             $history[$i].From | Should -Be $history[$i - 1].To
             $history[$i].Instructions | Should -BeGreaterThan $history[$i - 1].Instructions
         }
-        $toHardware = @($history | Where-Object { $_.To -eq 'HardwareVmm' -and $_.Reason -like 'SystemCall: *' })
+        $toHardware = @($history | Where-Object { $_.To -eq 'HardwareVmm' -and $_.Reason -like 'Translation: *' })
         $toSoftware = @($history | Where-Object { $_.To -eq 'SoftwareVmm' -and $_.Reason -like 'PortAccess: *' })
         $toHardware.Count | Should -BeGreaterThan 0
         $toSoftware.Count | Should -BeGreaterThan 1

@@ -179,6 +179,16 @@ public sealed unsafe class Cpu : IDisposable
         RequestAttention(Attention.Interrupt);
     }
 
+    /// <summary>Guest instructions that are translated at most until an engine above this one wants to be asked; of code that is translated for a monitor's sake, as <see cref="CpuStatistics.TranslatedInstructions"/> is.</summary>
+    internal long TranslationsLeft { get; set; } = long.MaxValue;
+
+    /// <summary>Kernel code was translated, so many instructions of it.</summary>
+    internal void CountTranslated(int instructions)
+    {
+        Statistics.TranslatedInstructions += instructions;
+        TranslationsLeft -= instructions;
+    }
+
     private long _runUntil;
 
     /// <summary>Moves the retired-instruction count at which the engine returns to the run loop.</summary>

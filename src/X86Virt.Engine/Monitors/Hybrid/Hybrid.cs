@@ -32,8 +32,7 @@ internal sealed unsafe class Hybrid : ExecutionEngine
         Software = software;
         _policy = policy;
         _windowStart = guest.State->Retired;
-        _windowEnd = _windowStart + policy.Window;
-        hardware.ExitsLeft = HybridPolicy.Exits;
+        LimitWindow();
         hardware.Paging.HandOver();
     }
 
@@ -70,7 +69,7 @@ internal sealed unsafe class Hybrid : ExecutionEngine
     private bool TryEndWindow()
     {
         long retired = Cpu.State->Retired;
-        if (retired < _windowEnd && Hardware.ExitsLeft > 0)
+        if (retired < _windowEnd && Hardware.ExitsLeft > 0 && Cpu.TranslationsLeft > 0)
             return false;
         CountWindow(_now, _events);
         _now.CopyTo(_before);
@@ -82,9 +81,15 @@ internal sealed unsafe class Hybrid : ExecutionEngine
         if (_policy.EndWindow(_events, Technique, instructions))
             ChangeTechnique();
         _windowStart = retired;
-        _windowEnd = retired + _policy.Window;
-        Hardware.ExitsLeft = HybridPolicy.Exits;
+        LimitWindow();
         return true;
+    }
+
+    private void LimitWindow()
+    {
+        _windowEnd = _windowStart + _policy.Window;
+        Hardware.ExitsLeft = HybridPolicy.Exits;
+        Cpu.TranslationsLeft = HybridPolicy.Translations;
     }
 
     /// <summary>What has been counted of each event, and how much of it since the window began.</summary>

@@ -22,6 +22,9 @@ internal class HybridPolicy
     /// <summary>Exits between two looks under hardware assist: they are what it can lose much by, in few instructions.</summary>
     public const long Exits = 4;
 
+    /// <summary>Instructions translated between two looks under binary translation, likewise.</summary>
+    public const long Translations = 16;
+
     private readonly double[] _software, _hardware;
     private readonly double[] _lost = new double[EventMix.Size];
     private readonly long[] _events = new long[EventMix.Size];

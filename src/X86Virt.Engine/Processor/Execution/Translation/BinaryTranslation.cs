@@ -102,6 +102,8 @@ public sealed unsafe partial class BinaryTranslation : ExecutionEngine
             Block* block = CodeLookup.Find(s, linear);
             if (block == null)
             {
+                if (Cpu.TranslationsLeft <= 0)
+                    return;
                 // One that is passed is executed alone, and gets no entry.
                 bool breakpoint = Cpu.Breakpoints.IsAt(linear);
                 if (breakpoint && s->Budget > 0 && Cpu.Breakpoints.Stops(linear, s->Retired))

@@ -171,7 +171,7 @@ internal sealed unsafe partial class Translator
         HostBytes += block->HostLength + block->HostColdLength;
         GuestInstructions += instructions.Length;
         if (!_user)
-            Cpu.Of(_state).Statistics.TranslatedInstructions += instructions.Length;
+            Cpu.Of(_state).CountTranslated(instructions.Length);
     }
 
     /// <summary>Whether the unit translated last ends in a jump to this one, which need not be jumped then.</summary>
