@@ -10,15 +10,15 @@ namespace X86Virt.PowerShell;
 /// <summary>Predicts the published times of forkwait on both of the paper's machines from what the engines count, and puts the published ones beside them.</summary>
 /// <remarks>
 /// <para>forkwait forks children that exit at once, and waits for each. It is run under a Linux kernel with shadow paging; what is counted in the second half of its forks is priced under each profile, and scaled to the paper's 40000 forks. BinaryTranslation counts for the native column and that of the software VMM, HardwareAssist, whose exits are counted, for that of the hardware VMM. Refills of the TLB are left out, as hardware assist does not count its own.</para>
-/// <para>What a fork costs depends on the memory of the program. -Pages is the one figure that is calibrated: on the native time of the Pentium 4, with the cloud kernel of Debian. The native time of the Core 2 is what the profile's factor was calibrated on. The other four figures are predictions.</para>
+/// <para>What a fork costs depends on the memory of the program. -Pages is the one figure that is calibrated: on the time of the Pentium 4's hardware VMM, with the cloud kernel of Debian. The other five figures are predictions, but that the profile of the Core 2 takes the ratio of the two native times from the published ones. Today's kernel takes about twice the instructions for a page of what those times leave room for, and so the native times are twice the published ones.</para>
 /// </remarks>
 /// <example>
 /// <code>Compare-VMForkWait -Kernel ./vmlinuz</code>
 /// <para>Shows two machines in three columns, predicted and published.</para>
 /// </example>
 /// <example>
-/// <code>(Compare-VMForkWait -Kernel ./vmlinuz -Pages 100 -Engine BinaryTranslation -Profile Pentium4-672)[1].Costs | Sort-Object Cycles -Descending | Format-Table Event, Count, Formula, Cycles</code>
-/// <para>Shows what the time of a software VMM is made of, with a larger working set.</para>
+/// <code>(Compare-VMForkWait -Kernel ./vmlinuz -Pages 45 -Engine BinaryTranslation -Profile Pentium4-672)[1].Costs | Sort-Object Cycles -Descending | Format-Table Event, Count, Formula, Cycles</code>
+/// <para>Shows what the time of a software VMM is made of, with a smaller working set.</para>
 /// </example>
 [Cmdlet(VerbsData.Compare, "VMForkWait")]
 [OutputType(typeof(MacrobenchmarkPrediction))]

@@ -53,13 +53,15 @@ Describe 'Compare-VMForkWait' -ForEach @(@{ Kernel = $kernel; Missing = -not [IO
         $table = @(Compare-VMForkWait -Kernel $Kernel -Forks 100 -Timeout 300)
         ($table | ForEach-Object { "$($_.Row) $($_.Technique)" }) | Should -Be 'Pentium4-672 Native', 'Pentium4-672 SoftwareVmm', 'Pentium4-672 HardwareVmm', 'Core2 Native', 'Core2 SoftwareVmm', 'Core2 HardwareVmm'
         $table.Published | Should -Be 6.02, 36.95, 106.4, 2.62, 18.43, 38.89
-        $table.Kind | Should -Be 'Calibrated', 'Prediction', 'Prediction', 'Calibrated', 'Prediction', 'Prediction'
+        $table.Kind | Should -Be 'Prediction', 'Prediction', 'Calibrated', 'Prediction', 'Prediction', 'Prediction'
         foreach ($first in 0, 3) {
             $table[$first].Predicted | Should -BeLessThan $table[$first + 1].Predicted
             $table[$first + 1].Predicted | Should -BeLessThan $table[$first + 2].Predicted
-            $table[$first].Factor | Should -BeLessThan 1.1
+            # Today's kernel does the same in twice the instructions.
+            $table[$first].Factor | Should -BeLessThan 2.2
+            $table[($first + 1)..($first + 2)] | ForEach-Object { $_.Factor | Should -BeLessThan 1.5 }
         }
-        ($table | Where-Object { $_.Factor -gt 3 }) | Should -BeNullOrEmpty
+        $table[2].Factor | Should -BeLessThan 1.02
         ($table[2].Costs | Where-Object Event -EQ PageFaultExit).Count / 40000 | Should -BeGreaterThan 200
     }
 

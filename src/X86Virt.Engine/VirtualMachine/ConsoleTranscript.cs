@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using System.Text.RegularExpressions;
 
@@ -9,6 +10,9 @@ namespace X86Virt.Engine;
 /// </summary>
 public sealed class ConsoleTranscript
 {
+    private const int PausesPerSearch = 10;
+    private static readonly TimeSpan s_briefSearch = TimeSpan.FromMicroseconds(100);
+
     private readonly object _lock = new();
     private readonly StringBuilder _text = new();
     private readonly Decoder _decoder = Encoding.UTF8.GetDecoder();
@@ -60,6 +64,7 @@ public sealed class ConsoleTranscript
         {
             bool ended;
             string text;
+            long started;
             lock (_lock)
             {
                 long left = end - Environment.TickCount64;
@@ -69,6 +74,7 @@ public sealed class ConsoleTranscript
                 if (_text.Length == seen && !ended && Environment.TickCount64 < end && !cancel.IsCancellationRequested)
                     continue;
                 seen = _text.Length;
+                started = Stopwatch.GetTimestamp();
                 text = _text.ToString(from, Math.Max(0, seen - from));
             }
             Match match = pattern.Match(text);
@@ -76,6 +82,10 @@ public sealed class ConsoleTranscript
                 return match;
             if (ended || Environment.TickCount64 >= end || cancel.IsCancellationRequested)
                 return null;
+            // All of a long transcript is searched for every character that comes: one that takes long is searched less often, so that the machine has the time and the lock.
+            TimeSpan took = Stopwatch.GetElapsedTime(started);
+            if (took > s_briefSearch)
+                cancel.WaitHandle.WaitOne((int)Math.Clamp(PausesPerSearch * took.TotalMilliseconds, 0, end - Environment.TickCount64));
         }
     }
 

@@ -116,11 +116,13 @@ public sealed class CostModelTests
         MacrobenchmarkPrediction Of(CostProfile profile, CostTechnique technique, int pages) => ForkWaitPrediction.Of(profile, technique, counts, 1, pages);
 
         MacrobenchmarkPrediction native = Of(CostProfiles.Pentium4, Native, ForkWaitPrediction.CalibratedPages);
-        Assert.Equal((0.04, 6.02, PredictionKind.Calibrated), (native.Predicted, native.Published!.Value, native.Kind));
+        Assert.Equal((0.04, 6.02, PredictionKind.Prediction), (native.Predicted, native.Published!.Value, native.Kind));
         Assert.Equal(0.04 / 6.02, native.Ratio);
         Assert.Equal(6.02 / 0.04, native.Factor!.Value, 1e-9);
-        Assert.Equal(PredictionKind.Calibrated, Of(CostProfiles.Core2, Native, ForkWaitPrediction.CalibratedPages).Kind);
-        Assert.Equal(PredictionKind.Prediction, Of(CostProfiles.Pentium4, Native, 0).Kind);
+        Assert.Equal(PredictionKind.Calibrated, Of(CostProfiles.Pentium4, Hardware, ForkWaitPrediction.CalibratedPages).Kind);
+        Assert.Equal(PredictionKind.Prediction, Of(CostProfiles.Pentium4, Hardware, 0).Kind);
+        Assert.Equal(PredictionKind.Prediction, Of(CostProfiles.Core2, Hardware, ForkWaitPrediction.CalibratedPages).Kind);
+        Assert.Contains("factor", Of(CostProfiles.Core2, Native, ForkWaitPrediction.CalibratedPages).Note, StringComparison.Ordinal);
         Assert.Equal((36.95, PredictionKind.Prediction), (Of(CostProfiles.Pentium4, Software, ForkWaitPrediction.CalibratedPages).Published!.Value, Of(CostProfiles.Pentium4, Software, 1).Kind));
         Assert.Equal(38.89, Of(CostProfiles.Core2, Hardware, 1).Published);
     }
