@@ -177,7 +177,7 @@ try {
         $ram = Save-Image 'memorywalk.cpio.gz' MemoryWalk
         $reads = 2000000
         $walks = foreach ($size in 4096, 2097152) {
-            # With shadow page tables a miss is a walk of four references; the translator counts them, hardware assist those of walks in two dimensions.
+            # With shadow page tables a miss is a walk of as many references as there are levels; the translator counts them, hardware assist those of walks in two dimensions.
             foreach ($paging in 'Shadow', 'Nested') {
                 $engine = if ($paging -eq 'Nested') { 'HardwareAssist' } else { 'BinaryTranslation' }
                 # The boot and the first touch of each page are in both, and taken off.
@@ -185,7 +185,8 @@ try {
                 $touched = Compare-VMEngine @walk -Until '^memorywalk \d+ touched'
                 $all = Compare-VMEngine @walk -Until '^memorywalk \d+ done'
                 $each = { param($kind, $detail = '*') ((Measure-Count $all $kind $detail) - (Measure-Count $touched $kind $detail)) / $reads }
-                $misses, $references = if ($paging -eq 'Nested') { (& $each NestedPaging 'walk'), (& $each NestedPaging 'reference*') } else { (& $each HiddenPageFault 'refill'), (4 * (& $each HiddenPageFault 'refill')) }
+                $levels = if ($size -eq 4096) { 4 } else { 3 }
+                $misses, $references = if ($paging -eq 'Nested') { (& $each NestedPaging 'guest walk'), (& $each NestedPaging 'reference') } else { (& $each HiddenPageFault 'refill'), ($levels * (& $each HiddenPageFault 'refill')) }
                 [pscustomobject]@{
                     PSTypeName = 'A large working set, for each read'; Page = $size; Paging = $paging; FaultsOfTouching = Measure-Count $touched Exception '#PF*'
                     TlbMisses = Limit $misses; References = Limit $references

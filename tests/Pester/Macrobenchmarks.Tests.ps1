@@ -55,19 +55,23 @@ Describe "memorywalk under Debian's kernel" -ForEach $linux -Tag Linux {
     It 'touches small pages by a fault each, huge ones by one for 512, and misses the TLB with its reads' -Skip:$Missing {
         $disk = [IO.Path]::Combine($TestDrive, 'memorywalk.cpio.gz')
         $null = Export-VMBenchmarkImage -Path $disk -Benchmark MemoryWalk
-        $runs = foreach ($arguments in '300000 64 4096', '2300000 64 4096', '300000 64 2097152') {
+        $runs = foreach ($arguments in '300000 64 4096', '2300000 64 4096', '300000 64 2097152', '2300000 64 2097152') {
             $results = @(Compare-VMEngine -Kernel $Kernel -InitialRamDisk $disk -CommandLine "console=ttyS0 hugepages=32 -- $arguments" -NoReboot -Timeout 300 -Engine BinaryTranslation, HardwareAssist -Paging Shadow, Nested)
             "$($results.Agrees)" | Should -Be 'True True True'
             $result = $results[2]
             $result.Console | Should -Match "(?m)^memorywalk $($arguments.Split(' ')[0]) done"
             @{
                 Faults = ($result.Exits | Where-Object { $_.Kind -eq 'Exception' -and $_.Number -eq 14 }).Count
-                Walks  = ($result.Exits | Where-Object { $_.Kind -eq 'NestedPaging' -and $_.Detail -eq 'walk' }).Count
+                Walks  = ($result.Exits | Where-Object { $_.Kind -eq 'NestedPaging' -and $_.Detail -eq 'guest walk' }).Count
+                Spared = ($result.Exits | Where-Object { $_.Kind -eq 'NestedPaging' -and $_.Detail -eq 'guest walk for a piece of a large page' }).Count
             }
         }
         $runs[0].Faults, $runs[1].Faults | ForEach-Object { $_ | Should -BeGreaterOrEqual 16384 }
         $runs[2].Faults | Should -BeLessThan 1000
         $runs[1].Walks - $runs[0].Walks | Should -BeGreaterThan 500000
+        # Huge pages spare nearly all of them.
+        $runs[3].Walks - $runs[2].Walks | Should -BeLessThan 5000
+        $runs[3].Spared - $runs[2].Spared | Should -BeGreaterThan 500000
     }
 }
 

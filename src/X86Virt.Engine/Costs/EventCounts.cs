@@ -79,7 +79,13 @@ public sealed class EventCounts
         ExitKind.PageInvalidation => CostEvent.PageInvalidation,
         ExitKind.Halt => CostEvent.Halt,
         ExitKind.Translation when !hasExits => CostEvent.Translation,
-        ExitKind.HiddenPageFault when !hasExits => exit.Detail == MachineStatistics.RefillDetail ? CostEvent.TlbMiss : CostEvent.HiddenPageFault,
+        ExitKind.HiddenPageFault when !hasExits => exit.Detail switch
+        {
+            MachineStatistics.RefillDetail => CostEvent.TlbMiss,
+            // A processor's TLB holds large pages whole.
+            MachineStatistics.LargeRefillDetail => null,
+            _ => CostEvent.HiddenPageFault,
+        },
         ExitKind.TraceWrite when !hasExits => exit.Detail == MachineStatistics.NotPresentDetail ? CostEvent.TraceOfNotPresent : CostEvent.TraceOfPresent,
         ExitKind.GuestExit when hasExits => ExitOf((SvmExitCode)exit.Number!.Value),
         ExitKind.NestedPaging when hasExits && exit.Detail == MachineStatistics.ReferenceDetail => CostEvent.WalkReference,

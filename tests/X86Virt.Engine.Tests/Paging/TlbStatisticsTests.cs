@@ -1,11 +1,12 @@
 using X86Virt.Engine.Memory;
+using X86Virt.Engine.Platform;
 using X86Virt.Engine.Processor;
 using Xunit;
 
 namespace X86Virt.Engine.Tests.Paging;
 
 /// <summary>What a TLB holds and counts, and the model of a page-walk cache.</summary>
-public sealed class TlbStatisticsTests
+public sealed unsafe class TlbStatisticsTests
 {
     private const ulong Flags = PageEntry.Present | PageEntry.Rw | PageEntry.Us;
     private const ulong Root = 0x1000, Second = 0x2000, Third = 0x3000, Table = 0x4000, Other = 0x5000;
@@ -48,6 +49,59 @@ public sealed class TlbStatisticsTests
         m.Access(0x40_0000, PagePermissions.Read);
         Assert.Equal(4, m.Cpu.Tlb.WalkCache.Walks);
         Assert.Equal([1, 2, 0], new[] { 2, 3, 4 }.Select(m.Cpu.Tlb.WalkCache.Hits));
+    }
+
+    /// <summary>The walk that sets the D bit is made whatever is held.</summary>
+    [Fact]
+    public void EntriesForLargePagesSpareWalksOfTheirOtherPieces()
+    {
+        using PagedProcessor m = Machine();
+        m.Access(0x40_0000, PagePermissions.Read);
+        m.Access(0x1000, PagePermissions.Read);
+        Assert.Equal(0, m.Cpu.Tlb.WalkCache.SparedByLargePages);
+        m.Access(0x40_1000, PagePermissions.Read);
+        Assert.Equal(1, m.Cpu.Tlb.WalkCache.SparedByLargePages);
+        m.Access(0x40_2000, PagePermissions.Write);
+        Assert.Equal(1, m.Cpu.Tlb.WalkCache.SparedByLargePages);
+        m.Access(0x40_3000, PagePermissions.Write);
+        Assert.Equal(2, m.Cpu.Tlb.WalkCache.SparedByLargePages);
+        m.Cpu.FlushTlbPage(0x40_7000);
+        m.Access(0x40_4000, PagePermissions.Read);
+        Assert.Equal(2, m.Cpu.Tlb.WalkCache.SparedByLargePages);
+        m.SetRoot(Root);
+        m.Access(0x40_5000, PagePermissions.Read);
+        Assert.Equal((2, 7), (m.Cpu.Tlb.WalkCache.SparedByLargePages, m.Cpu.Tlb.WalkCache.Walks));
+    }
+
+    [Fact]
+    public void GlobalLargePagesStayOverAChangeOfAddressSpaces()
+    {
+        using PagedProcessor m = Machine();
+        m.State->Cr4 |= Cr4.Pge;
+        m.SetEntry(Third, 2, 0x20_0000 | Flags | PageEntry.Ps | PageEntry.Global);
+        m.SetEntry(Third, 3, 0x20_0000 | Flags | PageEntry.Ps);
+        m.Access(0x40_0000, PagePermissions.Read);
+        m.Access(0x60_0000, PagePermissions.Read);
+        m.SetRoot(Root);
+        m.Access(0x60_1000, PagePermissions.Read);
+        Assert.Equal(0, m.Cpu.Tlb.WalkCache.SparedByLargePages);
+        m.Access(0x40_1000, PagePermissions.Read);
+        Assert.Equal(1, m.Cpu.Tlb.WalkCache.SparedByLargePages);
+    }
+
+    [Fact]
+    public void RefillsThatTheyWouldSpareAreCountedApart()
+    {
+        using PagedProcessor m = Machine();
+        m.Cpu.UsePaging(PagingKind.Shadow);
+        m.Access(0x40_0000, PagePermissions.Read);
+        m.SetRoot(Root);
+        m.Access(0x40_0000, PagePermissions.Read);
+        m.Access(0x40_1000, PagePermissions.Read);
+        m.Access(0x40_2000, PagePermissions.Read);
+        Assert.Equal((3, 2), (m.Counts.Refills, m.Counts.LargeRefills));
+        MachineStatistics statistics = MachineStatistics.Of(m.Cpu, new PortBus(), log: null);
+        Assert.Equal([1, 2], statistics.Exits.Where(e => e.Kind == ExitKind.HiddenPageFault && e.Detail.StartsWith("refill", StringComparison.Ordinal)).Select(e => e.Count));
     }
 
     [Fact]

@@ -162,6 +162,22 @@ public unsafe class NestedPagingTests
         Assert.Equal((SvmExitCode.Vmmcall, 5), (bench.Run(), bench.Cpu.Memory.Read<int>(Data)));
     });
 
+    /// <summary>A large nested page has one entry in the nested TLB, and where the guest's page is large, too, one in the TLB's entries for large pages, were there such.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void LargePagesAreKeptWhole(bool guests) => OnEveryEngine(bench =>
+    {
+        bench.Cpu.Memory.Write(GuestBench.NestedTables + 0x2000, Present | Write | User | Large);
+        if (guests)
+            bench.Cpu.Memory.Write(GuestTables + 0x2000, Present | Write | Large);
+        bench.Guest(a => { a.mov(ebx, (int)Data); a.mov(eax, __dword_ptr[rbx]); a.mov(eax, __dword_ptr[rbx + 0x1000]); });
+        SvmCounts counts = bench.Cpu.Cpu.Svm!.Counts;
+        Assert.Equal(SvmExitCode.Vmmcall, bench.Run());
+        if (!bench.Cpu.HasMonitor)
+            Assert.Equal((1L, 3L, guests ? 2L : 0L), (counts.NestedWalks, counts.GuestWalks, counts.SparedGuestWalks));
+    });
+
     [Fact]
     public void FaultsOfTheGuestsOwnTablesAreTheGuests() => OnEveryEngine(bench =>
     {

@@ -33,6 +33,9 @@ internal sealed unsafe class PageWalkCache
     /// <summary>Those of them that the cache would have had.</summary>
     public long Spared { get; private set; }
 
+    /// <summary>Walks that entries for large pages would have spared (<see cref="LargePageTlb"/>).</summary>
+    public long SparedByLargePages { get; private set; }
+
     /// <summary>Walks that would have begun behind an entry of a level.</summary>
     public long Hits(int level) => _hits[level];
 
@@ -50,12 +53,15 @@ internal sealed unsafe class PageWalkCache
     /// <param name="path">What was read.</param>
     /// <param name="pointersAreRegisters">The directory pointers of PAE are no references.</param>
     /// <param name="mapped">The walk met no fault.</param>
-    public void Count(PageTableFormat* format, ulong linear, PageWalkPath* path, bool pointersAreRegisters, bool mapped)
+    /// <param name="spared">Entries for large pages would have spared it.</param>
+    public void Count(PageTableFormat* format, ulong linear, PageWalkPath* path, bool pointersAreRegisters, bool mapped, bool spared)
     {
         int top = path->Top == DirectoryPointerLevel && pointersAreRegisters ? path->Top - 1 : path->Top;
         Walks++;
         if (!mapped)
             Faults++;
+        if (spared)
+            SparedByLargePages++;
         References += Math.Max(top - path->Last + 1, 0);
         bool found = false;
         for (int level = path->Last + 1; level <= top; level++)

@@ -33,6 +33,9 @@ internal unsafe struct PageWalkPath
     /// <summary>Level of the last entry read.</summary>
     public int Last;
 
+    /// <summary>The page found is larger than 4 KiB, and with nested paging so is the nested one.</summary>
+    public bool Large;
+
     /// <summary>Guest-physical addresses of the entries.</summary>
     public fixed ulong Addresses[PageTableFormat.MostLevels + 1];
 
@@ -68,9 +71,18 @@ public static unsafe class PageWalker
     internal static bool Walk(Cpu cpu, ulong linear, AccessMode mode, PagePermissions access, bool update, PageWalkPath* path,
         out ulong physical, out PagePermissions permissions, out PageFaultCode fault)
     {
+        SvmCounts? nested = cpu.Nested == null ? null : cpu.Svm!.Counts;
+        long nestedReferences = nested?.NestedReferences ?? 0;
+        path->Large = false;
         bool mapped = ReadTables(cpu, linear, mode, access, update, path, out physical, out permissions, out fault);
         if (update && path->Top != 0)
-            cpu.Tlb.WalkCache.Count(cpu.PageTables + PageTableFormat.Current(cpu.State), linear, path, pointersAreRegisters: cpu.Nested == null && !cpu.State->LongMode, mapped);
+        {
+            // Entries for large pages would not have spared the walk that sets the D bit.
+            bool spared = mapped && path->Large && cpu.Tlb.LargePages.Hold(linear, permissions)
+                && ((access & PagePermissions.Write) == 0 || (path->Entries[path->Last] & PageEntry.Dirty) != 0);
+            cpu.Tlb.WalkCache.Count(cpu.PageTables + PageTableFormat.Current(cpu.State), linear, path, pointersAreRegisters: nested == null && !cpu.State->LongMode, mapped, spared);
+            nested?.CountGuestWalk(nested.NestedReferences - nestedReferences, spared);
+        }
         return mapped;
     }
 
@@ -84,7 +96,7 @@ public static unsafe class PageWalker
             path->Top = path->Last = 0;
             physical = linear & 0xFFFF_FFFF;
             permissions = PagePermissions.Read | PagePermissions.Write | PagePermissions.Fetch | PagePermissions.Dirty;
-            return cpu.Nested == null || Nest(cpu, access, update, ref physical, ref permissions, out fault);
+            return cpu.Nested == null || Nest(cpu, access, update, ref physical, ref permissions, out fault, out _);
         }
 
         PhysicalMemory memory = cpu.Memory;
@@ -160,16 +172,25 @@ public static unsafe class PageWalker
         if ((entry & PageEntry.Global) != 0 && (s->Cr4 & Cr4.Pge) != 0)
             permissions |= PagePermissions.Global;
         if (level > 1)
+        {
             permissions |= PagePermissions.Large;
-        return nested == null || Nest(cpu, access, update, ref physical, ref permissions, out fault);
+            path->Large = true;
+        }
+        if (nested == null)
+            return true;
+        bool nests = Nest(cpu, access, update, ref physical, ref permissions, out fault, out bool large);
+        path->Large &= large;
+        return nests;
     }
 
     /// <summary>From the guest-physical address to the host's, with the rights that the nested tables leave.</summary>
-    private static bool Nest(Cpu cpu, PagePermissions access, bool update, ref ulong physical, ref PagePermissions permissions, out PageFaultCode fault)
+    private static bool Nest(Cpu cpu, PagePermissions access, bool update, ref ulong physical, ref PagePermissions permissions, out PageFaultCode fault, out bool large)
     {
         const PagePermissions Common = PagePermissions.Read | PagePermissions.Write | PagePermissions.Fetch | PagePermissions.Dirty;
         fault = PageFaultCode.None;
-        if (!cpu.Nested!.TranslatePage(physical, access, update, out physical, out PagePermissions allowed))
+        bool nests = cpu.Nested!.TranslatePage(physical, access, update, out physical, out PagePermissions allowed);
+        large = (allowed & PagePermissions.Large) != 0;
+        if (!nests)
         {
             fault = PageFaultCode.Nested;
             return false;

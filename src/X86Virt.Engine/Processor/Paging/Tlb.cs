@@ -103,6 +103,9 @@ public sealed unsafe class Tlb : IDisposable
     /// <summary>What the walks of its misses read.</summary>
     internal PageWalkCache WalkCache { get; } = new();
 
+    /// <summary>What entries for large pages would have spared.</summary>
+    internal LargePageTlb LargePages { get; } = new();
+
     /// <summary>Entries that there is room for.</summary>
     internal static int Capacity => Total;
 
@@ -196,6 +199,7 @@ public sealed unsafe class Tlb : IDisposable
         if (keepGlobal)
             NonGlobalFlushes++;
         WalkCache.Flush();
+        LargePages.Flush(keepGlobal);
         ForgetDerived();
         int kept = 0;
         for (int i = 0; i < _filledCount; i++)
@@ -230,6 +234,7 @@ public sealed unsafe class Tlb : IDisposable
     {
         PageFlushes++;
         WalkCache.Flush();
+        LargePages.FlushPage(linear);
         ForgetDerived();
         if (linear >= _largeFirst && linear <= _largeLast && IsLarge(linear))
         {
@@ -260,6 +265,8 @@ public sealed unsafe class Tlb : IDisposable
 
     private void FlushLarge(ulong linear)
     {
+        // It may be one of 1 GiB.
+        LargePages.Flush(keepGlobal: false);
         ulong first = linear & ~0x3FFF_FFFFUL;
         for (int i = 0; i < _filledCount; i++)
         {

@@ -6,7 +6,8 @@ namespace X86Virt.Engine.Processor;
 /// </summary>
 internal sealed unsafe class NestedPaging(Cpu cpu)
 {
-    private const int TlbEntries = 512;
+    private const int TlbEntries = 512, LargeTlbEntries = 64;
+    private const int PageShift = 12, LargeShift = 21;
     private const ulong FinalBit = 1UL << 32;
 
     /// <summary>In EXITINFO1: the fault was in reading a page table of the guest's.</summary>
@@ -15,13 +16,13 @@ internal sealed unsafe class NestedPaging(Cpu cpu)
     private const int DirectoryPointerLevel = 3;
 
     private readonly Cpu _cpu = cpu;
-    private readonly Translation[] _tlb = new Translation[TlbEntries];
+    private readonly Translation[] _tlb = new Translation[TlbEntries], _largeTlb = new Translation[LargeTlbEntries];
     private PageTableFormat* _format;
     private int _levels;
     private ulong _root;
     private bool _long, _reportsFetches;
 
-    /// <summary>A guest-physical page with what its nested entries allow; number 0 is none.</summary>
+    /// <summary>A guest-physical page of 4 KiB or 2 MiB with what its nested entries allow; number 0 is none.</summary>
     private struct Translation
     {
         public ulong PageNumberPlusOne;
@@ -54,6 +55,7 @@ internal sealed unsafe class NestedPaging(Cpu cpu)
     {
         Flushes++;
         Array.Clear(_tlb);
+        Array.Clear(_largeTlb);
     }
 
     /// <summary>The host-physical address of an entry of a guest page table: read as if it were written, since A and D bits may be (15.25.5).</summary>
@@ -70,20 +72,35 @@ internal sealed unsafe class NestedPaging(Cpu cpu)
     private bool Translate(ulong guest, PagePermissions access, ulong kind, bool update, out ulong host, out PagePermissions permissions)
     {
         PagePermissions wanted = access | ((access & PagePermissions.Write) != 0 ? PagePermissions.Dirty : 0);
-        ref Translation t = ref _tlb[(int)(guest >> 12) & (TlbEntries - 1)];
-        if (t.PageNumberPlusOne == (guest >> 12) + 1 && (t.Permissions & wanted) == wanted)
-        {
-            _cpu.Svm!.Counts.NestedTlbHits++;
-            permissions = t.Permissions;
-            host = t.HostPage | (guest & 0xFFF);
+        ref Translation small = ref _tlb[(int)(guest >> PageShift) & (TlbEntries - 1)];
+        if (Has(in small, guest, PageShift, wanted, out host, out permissions))
             return true;
-        }
+        ref Translation large = ref _largeTlb[(int)(guest >> LargeShift) & (LargeTlbEntries - 1)];
+        if (Has(in large, guest, LargeShift, wanted, out host, out permissions))
+            return true;
         if (!Walk(guest, access, kind, update, out host, out permissions))
             return false;
-        if (update)
-            t = new Translation { PageNumberPlusOne = (guest >> 12) + 1, HostPage = host & ~0xFFFUL, Permissions = permissions };
+        if (!update)
+            return true;
+        if ((permissions & PagePermissions.Large) != 0)
+            large = Of(guest, LargeShift, host, permissions);
+        else
+            small = Of(guest, PageShift, host, permissions);
         return true;
     }
+
+    private bool Has(in Translation t, ulong guest, int shift, PagePermissions wanted, out ulong host, out PagePermissions permissions)
+    {
+        permissions = t.Permissions;
+        host = t.HostPage | (guest & ((1UL << shift) - 1));
+        if (t.PageNumberPlusOne != (guest >> shift) + 1 || (t.Permissions & wanted) != wanted)
+            return false;
+        _cpu.Svm!.Counts.NestedTlbHits++;
+        return true;
+    }
+
+    private static Translation Of(ulong guest, int shift, ulong host, PagePermissions permissions)
+        => new() { PageNumberPlusOne = (guest >> shift) + 1, HostPage = host & ~((1UL << shift) - 1), Permissions = permissions };
 
     private bool Walk(ulong guest, PagePermissions access, ulong kind, bool update, out ulong host, out PagePermissions permissions)
     {
@@ -122,6 +139,8 @@ internal sealed unsafe class NestedPaging(Cpu cpu)
             bool write = (access & PagePermissions.Write) != 0;
             if (write || (entry & PageEntry.Dirty) != 0)
                 permissions |= PagePermissions.Dirty;
+            if (level > 1)
+                permissions |= PagePermissions.Large;
             host = f->Page(entry) | (guest & ((1UL << f->Shift) - 1));
             if (update)
                 SetAccessedDirty(addresses, entries, level, write);

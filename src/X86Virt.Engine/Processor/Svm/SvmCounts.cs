@@ -20,6 +20,11 @@ public sealed class SvmCounts
     public long NestedWalks;
     public long NestedReferences;
 
+    /// <summary>Walks of guest tables through nested ones, and those that entries for large pages would have spared (<see cref="LargePageTlb"/>), with what they read of both.</summary>
+    public long GuestWalks;
+    public long SparedGuestWalks;
+    public long SparedReferences;
+
     /// <summary>Guest-physical pages that the nested TLB had.</summary>
     public long NestedTlbHits;
 
@@ -37,6 +42,18 @@ public sealed class SvmCounts
             if (_exits[slot] != 0)
                 yield return (slot switch { NestedSlot => SvmExitCode.NestedPageFault, InvalidSlot => SvmExitCode.Invalid, _ => (SvmExitCode)slot }, _exits[slot]);
         }
+    }
+
+    /// <summary>A walk of guest tables through nested ones.</summary>
+    /// <param name="references">Entries of both that it read.</param>
+    /// <param name="spared">Whether entries for large pages would have spared it.</param>
+    internal void CountGuestWalk(long references, bool spared)
+    {
+        GuestWalks++;
+        if (!spared)
+            return;
+        SparedGuestWalks++;
+        SparedReferences += references;
     }
 
     internal void Count(SvmExitCode code) => _exits[Slot(code)]++;

@@ -107,7 +107,7 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
     internal const string BranchCallout = "branch: address not found, or slow access";
 
     /// <summary>Details of hidden page faults, traces and nested paging that tell one sort from the others.</summary>
-    internal const string RefillDetail = "refill", NotPresentDetail = "not present", ReferenceDetail = "reference";
+    internal const string RefillDetail = "refill", LargeRefillDetail = "refill of a piece of a large page", NotPresentDetail = "not present", ReferenceDetail = "reference";
 
     internal static readonly MachineStatistics Zero = new(0, []);
 
@@ -177,7 +177,8 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
 
         void AddPaging(in PagingCounts p)
         {
-            Add(ExitKind.HiddenPageFault, p.Refills - p.FirstUses, null, RefillDetail);
+            Add(ExitKind.HiddenPageFault, p.Refills - p.FirstUses - p.LargeRefills, null, RefillDetail);
+            Add(ExitKind.HiddenPageFault, p.LargeRefills, null, LargeRefillDetail);
             Add(ExitKind.HiddenPageFault, p.FirstUses, null, "first use");
             Add(ExitKind.HiddenPageFault, p.Walks, null, "walk");
             Add(ExitKind.TruePageFault, p.TrueFaults);
@@ -197,7 +198,10 @@ public sealed record MachineStatistics(long InstructionsRetired, IReadOnlyList<E
             foreach ((SvmExitCode code, long count) in counts.Snapshot())
                 Add(ExitKind.GuestExit, count, (long)code, SvmExitName.Of(code));
             Add(ExitKind.NestedPaging, counts.NestedWalks, null, "walk");
-            Add(ExitKind.NestedPaging, counts.NestedReferences, null, ReferenceDetail);
+            Add(ExitKind.NestedPaging, counts.NestedReferences - counts.SparedReferences, null, ReferenceDetail);
+            Add(ExitKind.NestedPaging, counts.SparedReferences, null, "reference for a piece of a large page");
+            Add(ExitKind.NestedPaging, counts.GuestWalks - counts.SparedGuestWalks, null, "guest walk");
+            Add(ExitKind.NestedPaging, counts.SparedGuestWalks, null, "guest walk for a piece of a large page");
             Add(ExitKind.NestedPaging, counts.NestedTlbHits, null, "hit");
         }
 

@@ -47,6 +47,9 @@ public sealed record TlbStatistics(string VMName, string Tlb, int Capacity)
     /// <summary>Walks that would have begun behind a cached PML4E or PML5E.</summary>
     public long WalkCachePml4eHits { get; init; }
 
+    /// <summary>Misses that entries for large pages would have spared: 32 of 2 MiB, flushed as the TLB is. A count alone; the TLB holds pieces of 4 KiB.</summary>
+    public long LargePagesSpared { get; init; }
+
     /// <summary>Walks of nested page tables.</summary>
     public long NestedWalks { get; init; }
 
@@ -75,7 +78,7 @@ public sealed record TlbStatistics(string VMName, string Tlb, int Capacity)
             Entries = held.Small + held.Large, SmallEntries = held.Small, LargeEntries = held.Large, GlobalEntries = held.Global, Misses = tlb.Fills,
             Refills = guest ? 0 : cpu.Statistics.Paging.Refills, Walks = walks.Walks, Faults = walks.Faults, References = walks.References, WalkCacheSpared = walks.Spared,
             WalkCachePdeHits = walks.Hits(2), WalkCachePdpeHits = walks.Hits(3), WalkCachePml4eHits = walks.Hits(4) + walks.Hits(5),
-            NestedWalks = nested?.NestedWalks ?? 0, NestedReferences = nested?.NestedReferences ?? 0, NestedTlbHits = nested?.NestedTlbHits ?? 0,
+            LargePagesSpared = walks.SparedByLargePages + (guest ? 0 : cpu.Statistics.Paging.LargeRefills), NestedWalks = nested?.NestedWalks ?? 0, NestedReferences = nested?.NestedReferences ?? 0, NestedTlbHits = nested?.NestedTlbHits ?? 0,
             Flushes = tlb.Flushes - tlb.NonGlobalFlushes, NonGlobalFlushes = tlb.NonGlobalFlushes, PageFlushes = tlb.PageFlushes,
         };
     }

@@ -9,6 +9,9 @@ public struct PagingCounts
     /// <summary>Those of them that were the first to use what a store had put into the shadow; one that is filled by faults alone would have walked.</summary>
     public long FirstUses;
 
+    /// <summary>Others of them, which a TLB with entries for large pages would have been spared (<see cref="LargePageTlb"/>).</summary>
+    public long LargeRefills;
+
     /// <summary>Hidden page faults that took a walk of the guest's tables: what it found was not in the shadow, or the D bit was clear.</summary>
     public long Walks;
 

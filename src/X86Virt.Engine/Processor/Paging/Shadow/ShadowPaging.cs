@@ -149,10 +149,15 @@ public sealed unsafe partial class ShadowPaging : IDisposable
                     return false;
                 ref PagingCounts counts = ref _cpu.Statistics.Paging;
                 counts.Refills++;
+                bool held = level > 1 && _cpu.Tlb.LargePages.Hold(linear, permissions);
                 if ((slot & ShadowSlot.Untried) != 0)
                 {
                     counts.FirstUses++;
                     *place = slot & ~ShadowSlot.Untried;
+                }
+                else if (held)
+                {
+                    counts.LargeRefills++;
                 }
                 return true;
             }
