@@ -6,7 +6,7 @@ namespace X86Virt.Engine.Processor;
 /// </summary>
 internal sealed unsafe class NestedPaging(Cpu cpu)
 {
-    private const int TlbEntries = 512, LargeTlbEntries = 64;
+    private const int TlbEntries = 512, LargeTlbEntries = 16;
     private const int PageShift = 12, LargeShift = 21;
     private const ulong FinalBit = 1UL << 32;
 
