@@ -67,7 +67,8 @@ internal sealed partial class Nanobenchmark(MachineConfiguration configuration, 
             throw new MachineException("TooManyIterations", $"'{operation}' {limit} and has {most}, not {iterations}. Give fewer with -Iterations.");
         }
         var times = new double[repeats];
-        Run few = default, many = default;
+        // Not measured: what .NET compiles for the first run, it does not for the second.
+        Run few = Once(operation, WarmUp), many = default;
         for (int i = 0; i < repeats; i++)
         {
             few = Once(operation, WarmUp);
