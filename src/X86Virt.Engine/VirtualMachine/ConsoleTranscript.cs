@@ -85,7 +85,7 @@ public sealed class ConsoleTranscript
             // All of a long transcript is searched for every character that comes: one that takes long is searched less often, so that the machine has the time and the lock.
             TimeSpan took = Stopwatch.GetElapsedTime(started);
             if (took > s_briefSearch)
-                cancel.WaitHandle.WaitOne((int)Math.Clamp(PausesPerSearch * took.TotalMilliseconds, 0, end - Environment.TickCount64));
+                cancel.WaitHandle.WaitOne((int)Math.Min(PausesPerSearch * took.TotalMilliseconds, Math.Max(0, end - Environment.TickCount64)));
         }
     }
 
