@@ -13,6 +13,9 @@ internal sealed unsafe class Hybrid : ExecutionEngine
     /// <summary>Changes that are remembered.</summary>
     private const int MostRemembered = 4096;
 
+    /// <summary>Changes before a guest is run, an even number.</summary>
+    private const int WarmUps = 4;
+
     private readonly HybridPolicy _policy;
     private readonly HostClock _clock = new();
     private readonly long[] _before = new long[EventMix.Size], _now = new long[EventMix.Size], _events = new long[EventMix.Size];
@@ -33,7 +36,9 @@ internal sealed unsafe class Hybrid : ExecutionEngine
         _policy = policy;
         _windowStart = guest.State->Retired;
         LimitWindow();
-        hardware.Paging.HandOver();
+        // .NET compiles what a change takes at the first one and has its calls of interfaces ready at the second, for which no guest is to wait.
+        for (int i = 0; i < WarmUps; i++)
+            Move();
     }
 
     public override string Name => "Hybrid";
@@ -106,17 +111,22 @@ internal sealed unsafe class Hybrid : ExecutionEngine
     {
         long started = _clock.Now;
         CostTechnique from = Technique;
-        Technique = from == CostTechnique.SoftwareVmm ? CostTechnique.HardwareVmm : CostTechnique.SoftwareVmm;
-        if (Technique == CostTechnique.HardwareVmm)
-            Hardware.TakeOver();
-        else
-            Hardware.HandOver();
+        Move();
         HybridReason reason = _policy.Changed();
         long ticks = _clock.Now - started;
         _ticks += ticks;
         if (_changes.Count == MostRemembered)
             _changes.Dequeue();
         _changes.Enqueue(new Change(++_switches, Cpu.State->Retired, from, reason, ticks));
+    }
+
+    private void Move()
+    {
+        Technique = Other(Technique);
+        if (Technique == CostTechnique.HardwareVmm)
+            Hardware.TakeOver();
+        else
+            Hardware.HandOver();
     }
 
     /// <summary>The last changes, the oldest first.</summary>
