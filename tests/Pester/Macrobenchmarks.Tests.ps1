@@ -75,6 +75,18 @@ Describe "memorywalk under Debian's kernel" -ForEach $linux -Tag Linux {
     }
 }
 
+Describe 'Hybrid under Linux' -ForEach $boot -Tag Linux {
+    It 'is ahead of both techniques where they take turns in being the better one' -Skip:$Missing {
+        $forks = [IO.Path]::Combine($TestDrive, 'forkwait.cpio.gz')
+        $null = Export-VMBenchmarkImage -Path $forks -Benchmark ForkWait
+        foreach ($guest in @(@{ InitialRamDisk = $Disk; CommandLine = 'console=ttyS0 x86virt.action=poweroff' }, @{ InitialRamDisk = $forks; CommandLine = 'console=ttyS0 -- 100 101 101 101' })) {
+            $results = @(Compare-VMEngine @guest -Kernel $Kernel -NoReboot -Timeout 300 -Paging Shadow -Engine BinaryTranslation, HardwareAssist, Hybrid)
+            "$($results.Agrees)" | Should -Be 'True True True'
+            foreach ($alone in $results[0, 1]) { $results[2].ModelledSeconds | Should -BeLessThan ($alone.ModelledSeconds * 0.9) }
+        }
+    }
+}
+
 Describe "Boot and halt of Debian's kernel" -ForEach $boot -Tag Linux {
     AfterEach { Remove-TestMachine }
 
