@@ -40,7 +40,7 @@ $clock = [Diagnostics.Stopwatch]::StartNew()
 $summary = [Collections.Generic.List[string]]::new()
 $results = [Collections.Generic.List[object]]::new()
 $page = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Path)
-$folder = [IO.Path]::Combine([IO.Path]::GetTempPath(), "paper-$PID")
+$folder = [IO.Path]::Combine([IO.Path]::GetTempPath(), ('paper-{0:d10}' -f $PID))
 $null = [IO.Directory]::CreateDirectory($folder)
 
 # Lines of the summary, which are shown as they come.

@@ -9,9 +9,29 @@ internal sealed class NanobenchmarkImage : IDisposable
 {
     private const ulong Memory = 16 << 20;
 
-    private readonly string _path = Path.GetTempFileName();
+    private static int s_files;
 
-    public NanobenchmarkImage(int bits = 64) => File.WriteAllBytes(_path, Of(bits).Image);
+    private readonly string _path;
+
+    public NanobenchmarkImage(int bits = 64)
+    {
+        // The guest gets the path in its command line and looks through that: names of digits, all of one length, take as many instructions.
+        FileStream? file = null;
+        do
+        {
+            _path = Path.Combine(Path.GetTempPath(), $"{Environment.ProcessId:D10}{Interlocked.Increment(ref s_files):D10}.bin");
+            try
+            {
+                file = new FileStream(_path, FileMode.CreateNew);
+            }
+            catch (IOException) when (File.Exists(_path))
+            {
+            }
+        }
+        while (file == null);
+        using (file)
+            file.Write(Of(bits).Image);
+    }
 
     public static BuiltInGuest Of(int bits) => bits == 32 ? BuiltInGuest.Nanobenchmark32 : BuiltInGuest.Nanobenchmark;
 

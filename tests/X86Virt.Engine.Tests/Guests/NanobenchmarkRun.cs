@@ -25,9 +25,12 @@ internal static class NanobenchmarkRun
         return Count(fewer + more).Since(Count(fewer));
     });
 
+    private static int s_images;
+
     private static T WithImage<T>(int bits, Func<string, T> run)
     {
-        string image = Path.GetTempFileName();
+        // The guest looks through the path: digits, always as many, take it as many instructions.
+        string image = Path.Combine(Path.GetTempPath(), $"{Environment.ProcessId:D10}{Interlocked.Increment(ref s_images):D10}.bin");
         try
         {
             File.WriteAllBytes(image, Guest(bits).Image);
