@@ -24,6 +24,8 @@ namespace X86Virt.PowerShell;
 [OutputType(typeof(MacrobenchmarkPrediction))]
 public sealed partial class CompareVMForkWait : PSCmdlet, IDisposable
 {
+    private const string Guest = "a 64-bit Linux kernel (-Kernel) that has a serial console and takes an initial RAM disk";
+
     private readonly CancellationTokenSource _stop = new();
 
     /// <summary>A 64-bit Linux kernel.</summary>
@@ -106,8 +108,8 @@ public sealed partial class CompareVMForkWait : PSCmdlet, IDisposable
             Paging = PagingKind.Shadow,
             NoReboot = true,
         };
-        MachineStatistics half = EngineRun.Of(this, configuration, Half(), Timeout, _stop.Token).Statistics;
-        MachineStatistics all = EngineRun.Of(this, configuration, Done(), Timeout, _stop.Token).Statistics;
+        MachineStatistics half = EngineRun.Of(this, configuration, Half(), Timeout, _stop.Token, Guest).Statistics;
+        MachineStatistics all = EngineRun.Of(this, configuration, Done(), Timeout, _stop.Token, Guest).Statistics;
         return EventCounts.Of(all.Since(half), engine == EngineKind.HardwareAssist);
     }
 

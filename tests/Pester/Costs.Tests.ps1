@@ -76,6 +76,12 @@ Describe 'Compare-VMForkWait without a kernel' {
     It 'says so' {
         { Compare-VMForkWait -Kernel ./no-such-kernel -ErrorAction Stop } | Should -Throw -ErrorId 'ImageUnreadable,X86Virt.PowerShell.CompareVMForkWait'
     }
+
+    It 'says what to give where the kernel is no Linux' {
+        $other = [IO.Path]::Combine($TestDrive, 'nano.bin')
+        $null = Export-VMBenchmarkImage -Path $other
+        { Compare-VMForkWait -Kernel $other -Timeout 60 -ErrorAction Stop } | Should -Throw -ErrorId 'MachineStopped,X86Virt.PowerShell.CompareVMForkWait' -ExpectedMessage '*forkwait*64-bit Linux kernel (-Kernel)*'
+    }
 }
 
 Describe 'Compare-VMBootOverhead' {

@@ -15,9 +15,15 @@ internal sealed record EngineRun(
         => Console == other.Console && Statistics.InstructionsRetired == other.Statistics.InstructionsRetired && Statistics.Exits.SequenceEqual(other.Statistics.Exits);
 
     /// <summary>Runs a machine from power-on until it stops, or until a line on its console matches <paramref name="until"/>.</summary>
+    /// <param name="cmdlet">Whose pipeline waits.</param>
+    /// <param name="configuration">The machine.</param>
+    /// <param name="until">What ends the run; null for the guest itself.</param>
+    /// <param name="timeout">How long it may take.</param>
+    /// <param name="cancellation">Of the pipeline.</param>
+    /// <param name="guest">What the guest must be for the text to come, where the user chose that and not the text.</param>
     /// <exception cref="MachineException">The time is up, the text did not come, or the engine failed.</exception>
     /// <exception cref="OperationCanceledException">The user stopped the pipeline.</exception>
-    public static EngineRun Of(Cmdlet cmdlet, MachineConfiguration configuration, Regex? until, TimeSpan? timeout, CancellationToken cancellation)
+    public static EngineRun Of(Cmdlet cmdlet, MachineConfiguration configuration, Regex? until, TimeSpan? timeout, CancellationToken cancellation, string? guest = null)
     {
         using var machine = new VirtualMachine(configuration);
         EngineRun? reached = null;
@@ -44,11 +50,11 @@ internal sealed record EngineRun(
             return run;
         string name = $"{configuration.Engine}{(configuration.Paging is { } paging ? $" with {paging}" : "")}";
         if (!ended)
-            throw new MachineException("WaitTimeout", $"The guest still ran on {name} after {timeout!.Value.TotalSeconds:0.###} s; its console ends with '{ConsoleText.LastLine(machine.Console)}'. Wait longer (-Timeout), or end sooner (-Until).");
+            throw new MachineException("WaitTimeout", $"The guest still ran on {name} after {timeout!.Value.TotalSeconds:0.###} s; its console ends with '{ConsoleText.LastLine(machine.Console)}'. Wait longer (-Timeout){(guest == null ? ", or end sooner (-Until)" : "")}.");
         if (machine.StopReason.Kind == StopKind.InternalError)
             throw new MachineException("EngineFailed", $"{name} failed: {machine.StopReason}");
         if (until != null)
-            throw new MachineException("MachineStopped", $"/{until}/ did not appear on the console before the guest stopped on {name} ({machine.StopReason}); it ends with '{ConsoleText.LastLine(machine.Console)}'. Correct -Until, or leave it out to run to the end.");
+            throw new MachineException("MachineStopped", $"/{until}/ did not appear on the console before the guest stopped on {name} ({machine.StopReason}); it ends with '{ConsoleText.LastLine(machine.Console)}'. {(guest == null ? "Correct -Until, or leave it out to run to the end" : $"Give {guest}")}.");
         return Look(machine, machine.Console.Read(0), machine.StopReason.ToString());
     }
 
