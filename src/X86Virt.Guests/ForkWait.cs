@@ -65,7 +65,7 @@ public static class ForkWait
         c.jz(finished);
         c.cmp(rbx, r8);
         c.jne(fork);
-        Report(half);
+        program.PrintMark(name, half);
         c.Label(ref fork);
         program.Call(Fork);
         c.test(rax, rax);
@@ -88,17 +88,8 @@ public static class ForkWait
         program.Call(Exit);
 
         c.Label(ref finished);
-        Report(done);
+        program.PrintMark(name, done);
         return program.Build();
-
-        void Report(GuestProgram.Text what)
-        {
-            program.Print(name);
-            c.mov(rsi, r12);
-            c.mov(rdx, r13);
-            program.Print();
-            program.Print(what);
-        }
 
         void MakeMemory()
         {

@@ -24,6 +24,16 @@ internal sealed class LinuxProgram(string failed, string usage) : GuestProgram(E
         Call(WriteCall);
     }
 
+    /// <summary>A line that others wait for: the program's name, the number whose text R12 and R13 have (address and length), and what has been reached.</summary>
+    public void PrintMark(Text name, Text reached)
+    {
+        Print(name);
+        Code.mov(rsi, r12);
+        Code.mov(rdx, r13);
+        Print();
+        Print(reached);
+    }
+
     public override void GetMemory(int bytes)
     {
         Code.mov(esi, bytes);

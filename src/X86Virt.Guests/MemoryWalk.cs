@@ -76,7 +76,7 @@ public static class MemoryWalk
         c.cmp(rcx, r14);
         c.jb(touch);
 
-        Report(touched);
+        program.PrintMark(name, touched);
         c.dec(r14); // as a mask from now on
         c.mov(r8, Multiplier);
         c.mov(r9, Increment);
@@ -94,17 +94,8 @@ public static class MemoryWalk
         c.jmp(next);
 
         c.Label(ref finished);
-        Report(done);
+        program.PrintMark(name, done);
         return program.Build();
-
-        void Report(GuestProgram.Text what)
-        {
-            program.Print(name);
-            c.mov(rsi, r12);
-            c.mov(rdx, r13);
-            program.Print();
-            program.Print(what);
-        }
 
         void CheckSize()
         {
