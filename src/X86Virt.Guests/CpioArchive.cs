@@ -46,6 +46,9 @@ public sealed class CpioArchive
         return result.ToArray();
     }
 
+    /// <summary>An initial RAM disk with the archive's entries behind its own: the kernel unpacks one archive after the other, with zeros between.</summary>
+    public byte[] AppendTo(byte[] ramDisk) => [.. ramDisk, .. new byte[-ramDisk.Length & (Alignment - 1)], .. ToGzip()];
+
     private void Add(string path, int mode, byte[] content, int links, int major = 0, int minor = 0)
     {
         if (path.Length == 0 || path[0] == '/' || path.Contains('\0', StringComparison.Ordinal))

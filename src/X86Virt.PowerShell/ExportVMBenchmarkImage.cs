@@ -48,6 +48,10 @@ public enum BenchmarkImage
 /// <para>Writes the RAM disk. Then: New-VirtualMachine forks -Kernel ./vmlinuz -InitialRamDisk ./forkwait.cpio.gz -CommandLine 'console=ttyS0 -- 1000' | Start-VM -Wait</para>
 /// </example>
 /// <example>
+/// <code>Export-VMBenchmarkImage -Path tools.cpio.gz -Benchmark ForkWait -InitialRamDisk ./initrd.gz</code>
+/// <para>Adds the program to a RAM disk with a shell, in which '/forkwait 1000' runs it.</para>
+/// </example>
+/// <example>
 /// <code>Export-VMBenchmarkImage -Path compute.bin -Benchmark ComputeBare; Compare-VMEngine -Kernel ./compute.bin -CommandLine 'sieve 100' -Engine BinaryTranslation, HardwareAssist</code>
 /// <para>Compares two engines on code that needs no monitor.</para>
 /// </example>
@@ -73,9 +77,25 @@ public sealed class ExportVMBenchmarkImage : PSCmdlet
     [ValidateSet("32", "64")]
     public int Bits { get; set; } = 64;
 
+    /// <summary>ForkWait, MemoryWalk and Compute: an initial RAM disk (a cpio archive, compressed or not) to which the program is added, as /forkwait, /memorywalk or /compute, instead of making one with nothing else on it.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    public string? InitialRamDisk { get; set; }
+
+    /// <summary>The Linux program of the benchmark; null if it is none.</summary>
+    private byte[]? Program => Benchmark switch
+    {
+        BenchmarkImage.ForkWait => ForkWait.Program,
+        BenchmarkImage.MemoryWalk => MemoryWalk.Program,
+        BenchmarkImage.Compute => ComputeBenchmark.Program,
+        _ => null,
+    };
+
     /// <inheritdoc/>
     protected override void BeginProcessing()
     {
+        if (InitialRamDisk != null && Program == null)
+            ThrowTerminatingError(ErrorRecords.From(new MachineException("NoSuchImage", $"{Benchmark} is no Linux program to add to a RAM disk. Leave out -InitialRamDisk, or choose ForkWait, MemoryWalk or Compute."), Benchmark));
         if (Bits != 64 && Benchmark != BenchmarkImage.Nanobenchmark)
             ThrowTerminatingError(ErrorRecords.From(new MachineException("NoSuchImage", $"{Benchmark} is there in 64-bit code only, not in {Bits} bits. Leave out -Bits, or choose Nanobenchmark."), Benchmark));
     }
@@ -90,6 +110,7 @@ public sealed class ExportVMBenchmarkImage : PSCmdlet
         {
             File.WriteAllBytes(path, Benchmark switch
             {
+                _ when InitialRamDisk != null => AddedTo(SessionState.Path.GetUnresolvedProviderPathFromPSPath(InitialRamDisk)),
                 BenchmarkImage.ForkWait => ForkWait.InitialRamDisk,
                 BenchmarkImage.MemoryWalk => MemoryWalk.InitialRamDisk,
                 BenchmarkImage.Compute => ComputeBenchmark.InitialRamDisk,
@@ -99,10 +120,30 @@ public sealed class ExportVMBenchmarkImage : PSCmdlet
             });
             WriteObject(new FileInfo(path));
         }
+        catch (MachineException e)
+        {
+            WriteError(ErrorRecords.From(e, InitialRamDisk));
+        }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             var error = new MachineException("FileNotWritten", $"{path}: the file cannot be written ({e.Message}). Check the path and its permissions.");
             WriteError(ErrorRecords.From(error, path));
         }
+    }
+
+    private byte[] AddedTo(string ramDisk)
+    {
+        byte[] content;
+        try
+        {
+            content = File.ReadAllBytes(ramDisk);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new MachineException("ImageUnreadable", $"{ramDisk}: the file cannot be read ({e.Message}). Check the path and its permissions.");
+        }
+        var archive = new CpioArchive();
+        archive.AddProgram(Benchmark.ToString().ToLowerInvariant(), Program!);
+        return archive.AppendTo(content);
     }
 }

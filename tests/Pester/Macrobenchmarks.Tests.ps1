@@ -36,6 +36,27 @@ Describe "forkwait under Debian's kernel" -ForEach $linux -Tag Linux {
     }
 }
 
+Describe 'A benchmark on a busybox RAM disk' -ForEach $boot -Tag Linux {
+    AfterEach { Remove-TestMachine }
+
+    It 'runs from the shell, and ends as other programs do' -Skip:$Missing {
+        $tools = [IO.Path]::Combine($TestDrive, 'tools.cpio.gz')
+        $null = Export-VMBenchmarkImage -Path $tools -Benchmark ForkWait -InitialRamDisk $Disk
+        $vm = New-VirtualMachine -Name test-tools -Kernel $Kernel -InitialRamDisk $tools -CommandLine 'console=ttyS0 x86virt.action=shell' -NoReboot
+        Start-VM $vm
+        Wait-VM $vm -ConsoleText 'X86VIRT-GUEST-READY[^#]*# ' -Timeout 240 -ErrorAction Stop
+        Send-VMConsole $vm -Text '/forkwait 20 4 4 4; echo ended-$?'
+        Wait-VM $vm -ConsoleText '(?m)^forkwait 20 done\s+ended-0' -Timeout 240 -ErrorAction Stop
+    }
+
+    It 'has errors for what is no Linux program, and for a RAM disk that is not there' {
+        $tools = [IO.Path]::Combine($TestDrive, 'none.cpio.gz')
+        { Export-VMBenchmarkImage -Path $tools -Benchmark Hypervisor -InitialRamDisk ./x.gz -ErrorAction Stop } | Should -Throw -ErrorId 'NoSuchImage,X86Virt.PowerShell.ExportVMBenchmarkImage' -ExpectedMessage '*Hypervisor*ForkWait*'
+        { Export-VMBenchmarkImage -Path $tools -Benchmark ForkWait -InitialRamDisk ./no-such.gz -ErrorAction Stop } | Should -Throw -ErrorId 'ImageUnreadable,X86Virt.PowerShell.ExportVMBenchmarkImage' -ExpectedMessage '*no-such.gz*'
+        [IO.File]::Exists($tools) | Should -BeFalse
+    }
+}
+
 Describe "Compute guests" -ForEach $linux -Tag Linux {
     It 'compute the same with Linux and without, on every engine' -Skip:$Missing {
         $image = [IO.Path]::Combine($TestDrive, 'compute.bin')
