@@ -1,8 +1,9 @@
 /* One sensitive operation a kernel, in a loop; 64-bit guests only. A unit is one operation. */
+#include "exits.h"
 #include "kernels.h"
 #include "machine.h"
 
-enum { WINDOW = 0x40000000, PAGE = 4096, PRESENT_WRITABLE_USER = 7, DIAGNOSTIC_PORT = 0x80, INTERRUPT_GATE = 0x8e, USER_GATE = 0xee };
+enum { WINDOW = 0x40000000, PAGE = 4096, PRESENT_WRITABLE_USER = 7, INTERRUPT_GATE = 0x8e, USER_GATE = 0xee };
 enum { STAR = 0xc0000081, LSTAR = 0xc0000082, FMASK = 0xc0000084 };
 
 struct gate {
@@ -70,32 +71,6 @@ static u32 indirect_call(u32 n)
     for (u32 i = 0; i < n; i++)
         functions[i & 1]();
     return n;
-}
-
-static u32 in_port(u32 n)
-{
-    u32 i;
-    for (i = 0; i < n; i++)
-        port_in(DIAGNOSTIC_PORT);
-    return i;
-}
-
-static u32 out_port(u32 n)
-{
-    u32 i;
-    for (i = 0; i < n; i++)
-        port_out(DIAGNOSTIC_PORT, (u8)i);
-    return i;
-}
-
-static u32 cpuid(u32 n)
-{
-    u32 i;
-    for (i = 0; i < n; i++) {
-        u32 a = 0, b, c = 0, d;
-        __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    }
-    return i;
 }
 
 static u32 mov_cr3(u32 n)

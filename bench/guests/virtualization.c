@@ -1,9 +1,10 @@
 /* What a hardware VMM does for a guest, an operation a kernel: exits of each kind and misses of its page tables; and a guest that
    is a hypervisor itself, with AMD's SVM. 64-bit guests only. */
+#include "exits.h"
 #include "kernels.h"
 #include "machine.h"
 
-enum { PAGE = 4096, PRESENT_WRITABLE_USER = 7, CACHE_DISABLED = 0x10, DIAGNOSTIC_PORT = 0x80 };
+enum { PAGE = 4096, PRESENT_WRITABLE_USER = 7, CACHE_DISABLED = 0x10 };
 enum { APIC_BASE = 0x1b, EFER = 0xc0000080, VM_HSAVE_PA = 0xc0010117, SVME = 1 << 12 };
 
 /* The windows above the first GiB: one page of the local APIC's registers, and TABLES page tables that lead to one frame. */
@@ -35,32 +36,6 @@ static u64 read_cr3(void)
 static void flush(u64 cr3) { __asm__ volatile("mov %0, %%cr3" : : "r"(cr3) : "memory"); }
 
 static u8 load(u64 address) { return *(volatile u8 *)address; }
-
-static u32 cpuid(u32 n)
-{
-    u32 i;
-    for (i = 0; i < n; i++) {
-        u32 a = 0, b, c = 0, d;
-        __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    }
-    return i;
-}
-
-static u32 in_port(u32 n)
-{
-    u32 i;
-    for (i = 0; i < n; i++)
-        port_in(DIAGNOSTIC_PORT);
-    return i;
-}
-
-static u32 out_port(u32 n)
-{
-    u32 i;
-    for (i = 0; i < n; i++)
-        port_out(DIAGNOSTIC_PORT, (u8)i);
-    return i;
-}
 
 static u32 model_specific_register(u32 n)
 {
