@@ -73,3 +73,27 @@ Describe 'The prompt of the embedded host' -Skip:(-not $terminal) {
         Send-EmbeddedHostKey "${Typed}exit`r" | Should -Match ('(?m)^' + [regex]::Escape($Shows) + '\r?$')
     }
 }
+
+Describe "Wait-Event of the embedded host" {
+    # Run in the host itself, whichever runs the tests: pwsh has a Wait-Event of its own.
+    It 'bears an event that is still under way when the wait is over' -Skip:(-not $built) {
+        $script = Save-TestFile 'wait.ps1' ([Text.Encoding]::UTF8.GetBytes(@'
+$state = [initialsessionstate]::CreateDefault2()
+$state.Commands.Add([Management.Automation.Runspaces.SessionStateCmdletEntry]::new('Wait-Event', (Get-Command Wait-Event).ImplementingType, $null))
+$runspace = [runspacefactory]::CreateRunspace($state)
+$runspace.Open()
+$shell = [powershell]::Create()
+$shell.Runspace = $runspace
+$null = $shell.AddCommand('Wait-Event').AddArgument('waited').AddParameter('Timeout', 20)
+$field = [Management.Automation.PSEventArgsCollection].GetFields('NonPublic,Instance') | Where-Object { $_.FieldType.Name -eq 'PSEventReceivedEventHandler' }
+$waiting = $shell.BeginInvoke()
+do { $handler = $field.GetValue($runspace.Events.ReceivedEvents) } until ($handler -or $waiting.IsCompleted)
+$null = $runspace.Events.GenerateEvent('waited', $null, $null, $null)
+"received $($shell.EndInvoke($waiting).SourceIdentifier)"
+$shell.Dispose()
+$handler.Invoke($null, $null)
+'survived'
+'@))
+        (Invoke-EmbeddedHost $script).Text | Should -Be "received waited`nsurvived"
+    }
+}

@@ -22,9 +22,11 @@ public sealed class GetEventCommand : PSCmdlet
 /// <summary>Wait-Event: the first event that waits, or comes.</summary>
 [Cmdlet(VerbsLifecycle.Wait, "Event")]
 [OutputType(typeof(PSEventArgs))]
-public sealed class WaitEventCommand : PSCmdlet, IDisposable
+public sealed class WaitEventCommand : PSCmdlet
 {
-    private readonly AutoResetEvent _came = new(false);
+    // A monitor, of which nothing is disposed: an event that is under way when the wait is over is still told of.
+    private readonly object _gate = new();
+    private int _came;
     private volatile bool _stopped;
 
     [Parameter(Position = 0)]
@@ -41,17 +43,23 @@ public sealed class WaitEventCommand : PSCmdlet, IDisposable
     {
         const int Look = 200;
         long end = Timeout < 0 ? long.MaxValue : Environment.TickCount64 + Timeout * 1000L;
-        PSEventReceivedEventHandler onEvent = (_, _) => _came.Set();
+        PSEventReceivedEventHandler onEvent = (_, _) => Wake();
         Events.ReceivedEvents.PSEventReceived += onEvent;
         try
         {
             PSEventArgs? found;
+            int seen = Volatile.Read(ref _came);
             while ((found = Find()) == null && !_stopped)
             {
                 long left = end - Environment.TickCount64;
                 if (left <= 0)
                     return;
-                _came.WaitOne((int)Math.Min(left, Look));
+                lock (_gate)
+                {
+                    if (_came == seen)
+                        Monitor.Wait(_gate, (int)Math.Min(left, Look));
+                    seen = _came;
+                }
                 // Actions of other subscriptions run on this thread.
                 InvokeCommand.InvokeScript("");
             }
@@ -73,10 +81,17 @@ public sealed class WaitEventCommand : PSCmdlet, IDisposable
     protected override void StopProcessing()
     {
         _stopped = true;
-        _came.Set();
+        Wake();
     }
 
-    public void Dispose() => _came.Dispose();
+    private void Wake()
+    {
+        lock (_gate)
+        {
+            _came++;
+            Monitor.PulseAll(_gate);
+        }
+    }
 }
 
 /// <summary>Remove-Event: drops events that wait.</summary>
